@@ -1,0 +1,113 @@
+/**
+ * The configuration: environment variables in, checked values out. Nothing else
+ * reads the environment.
+ *
+ * @module
+ */
+
+import { type LogLevel, logLevels } from "./log.ts";
+
+/** The checked configuration. */
+export interface Config {
+  /** The HMAC key of `X-Signature`, or `undefined`: not ready without it. */
+  readonly webhookSecret: string | undefined;
+  /** Where SQLite keeps its data: a file's path, or `:memory:`. */
+  readonly databasePath: string;
+  readonly logLevel: LogLevel;
+  /** The host name or address to listen on. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A variable whose value can't be used. */
+export interface ConfigFault {
+  readonly variable: string;
+  /** The value, without a password it may hold. */
+  readonly value: string;
+  /** What would be right. */
+  readonly expected: string;
+}
+
+/** Thrown by {@linkcode readConfig} with every wrong variable at once. */
+export class ConfigError extends Error {
+  constructor(readonly faults: readonly ConfigFault[]) {
+    super(
+      `Cannot use ${
+        faults.map(({ variable, value, expected }) =>
+          `${variable}="${value}" (expected ${expected})`
+        ).join(", ")
+      }`,
+    );
+    this.name = "ConfigError";
+  }
+}
+
+/**
+ * Reads and checks the configuration. An empty variable counts as not set.
+ *
+ * @param env How to look a variable up.
+ * @throws {ConfigError} With every variable whose value can't be used.
+ */
+export function readConfig(
+  env: (name: string) => string | undefined = (name) => Deno.env.get(name),
+): Config {
+  const faults: ConfigFault[] = [];
+  function read<T>(
+    variable: string,
+    fallback: string,
+    expected: string,
+    parse: (value: string) => T | undefined,
+  ): T {
+    const value = env(variable) || fallback;
+    const parsed = parse(value);
+    if (parsed === undefined) {
+      faults.push({ variable, value: withoutPassword(value), expected });
+    }
+    return parsed as T;
+  }
+  const config = {
+    webhookSecret: env("WEBHOOK_SECRET") || undefined,
+    databasePath: read(
+      "DATABASE_URL",
+      "sqlite:////data/app.db",
+      "sqlite:////absolute/path.db, sqlite:///relative/path.db or sqlite:///:memory:",
+      parseDatabaseUrl,
+    ),
+    logLevel: read("LOG_LEVEL", "INFO", logLevels.join(", "), parseLogLevel),
+    host: read("HOST", "0.0.0.0", "an IP address or a host name", parseHost),
+    port: read("PORT", "8000", "an integer from 1 to 65535", parsePort),
+  };
+  if (faults.length > 0) throw new ConfigError(faults);
+  return config;
+}
+
+function parseDatabaseUrl(value: string): string | undefined {
+  return /^sqlite:\/\/\/([^\0]+)$/.exec(value)?.[1];
+}
+
+function parseLogLevel(value: string): LogLevel | undefined {
+  return logLevels.find((level) => level === value.toUpperCase());
+}
+
+function parseHost(value: string): string | undefined {
+  return /^[0-9A-Za-z.:_%-]+$/.test(value) ? value : undefined;
+}
+
+function parsePort(value: string): number | undefined {
+  const port = Number(value);
+  return /^\d{1,5}$/.test(value) && port >= 1 && port <= 65535
+    ? port
+    : undefined;
+}
+
+/** The URL of a server that listens as configured, seen from this machine. */
+export function localUrl({ host, port }: Config): string {
+  if (host === "0.0.0.0") return `http://127.0.0.1:${port}`;
+  if (host === "::") return `http://[::1]:${port}`;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** `scheme://user:password@host` without the password. */
+function withoutPassword(value: string): string {
+  return value.replace(/(:\/\/[^:/@]*):.*@/, "$1:***@");
+}

@@ -1,0 +1,29 @@
+/**
+ * `GET /health/live` and `GET /health/ready`: probes.
+ *
+ * @module
+ */
+
+import { StoreUnavailable } from "../store/store.ts";
+import { errorResponse, type Handler } from "./handler.ts";
+
+/** The process runs. */
+export const getLive: Handler = () => Response.json({ status: "live" });
+
+/** Deliveries can be verified and stored. */
+export const getReady: Handler = async (_exchange, service) => {
+  const problems: string[] = [];
+  if (service.isStopping()) problems.push("the server is shutting down");
+  if (service.webhookKey === undefined) {
+    problems.push("WEBHOOK_SECRET is not set");
+  }
+  try {
+    await service.store.ping();
+  } catch (error) {
+    if (!(error instanceof StoreUnavailable)) throw error;
+    problems.push(error.message);
+  }
+  return problems.length === 0
+    ? Response.json({ status: "ready" })
+    : errorResponse(503, `not ready: ${problems.join("; ")}`);
+};

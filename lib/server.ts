@@ -1,0 +1,177 @@
+/**
+ * The HTTP server: a request in, an answer, a log line and metrics out.
+ *
+ * @module
+ */
+
+import { BodyError, BodyReader } from "./body.ts";
+import type { Config } from "./config.ts";
+import {
+  errorResponse,
+  type Exchange,
+  type Service,
+  unavailableResponse,
+} from "./handlers/handler.ts";
+import { webhookResults } from "./handlers/webhook.ts";
+import type { Log, LogLevel } from "./log.ts";
+import { Counter, Histogram, Metrics } from "./metrics.ts";
+import { routes } from "./routes.ts";
+import { importKey } from "./signature.ts";
+import { type Store, StoreUnavailable } from "./store/store.ts";
+
+/** The `path` label of all requests that match no route. */
+const unmatchedPath = "unmatched";
+
+const latencyBucketsMs = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000];
+
+/** Once shutdown has begun, bodies still on their way get this long. */
+const shutdownBodyGraceMs = 3000;
+
+/** A running server. */
+export interface Server {
+  /** Stops taking connections, answers what is in flight, closes the store. */
+  shutdown(): Promise<void>;
+}
+
+/**
+ * Starts serving.
+ *
+ * @throws What `Deno.serve()` throws, if the address can't be listened on.
+ */
+export async function startServer(
+  config: Config,
+  store: Store,
+  log: Log,
+): Promise<Server> {
+  const metrics = new Metrics();
+  const requests = metrics.add(
+    "http_requests_total",
+    new Counter("HTTP requests by route and status.", ["path", "status"]),
+  );
+  const webhookRequests = metrics.add(
+    "webhook_requests_total",
+    new Counter("Webhook deliveries by what became of them.", ["result"]),
+  );
+  const latencyMs = metrics.add(
+    "request_latency_ms",
+    new Histogram(
+      "Time from a request's headers to its answer, in milliseconds.",
+      latencyBucketsMs,
+    ),
+  );
+  // Series that are there from the start have a rate from the first event on.
+  for (const result of webhookResults) webhookRequests.add([result], 0);
+  for (const path of routes.keys()) requests.add([path, "200"], 0);
+  requests.add([unmatchedPath, "404"], 0);
+
+  let stopping = false;
+  const bodies = new BodyReader();
+  const service: Service = {
+    webhookKey: config.webhookSecret === undefined
+      ? undefined
+      : await importKey(config.webhookSecret),
+    store,
+    bodies,
+    metrics,
+    webhookRequests,
+    isStopping: () => stopping,
+  };
+
+  async function answer(request: Request): Promise<Response> {
+    const startMs = performance.now();
+    const requestId = crypto.randomUUID();
+    const { path, query } = splitUrl(request.url);
+    const methods = routes.get(path);
+    const handler = methods?.get(request.method);
+    const logFields: Exchange["logFields"] = {};
+    let response: Response;
+    if (methods === undefined) {
+      response = errorResponse(404, "Not Found");
+    } else if (handler === undefined) {
+      const allow = Array.from(methods.keys()).join(", ");
+      response = errorResponse(405, "Method Not Allowed", { allow });
+    } else {
+      try {
+        response = await handler({ request, query, logFields }, service);
+      } catch (error) {
+        response = errorToResponse(error, logFields);
+      }
+    }
+    response.headers.set("x-request-id", requestId);
+    const { status } = response;
+    const durationMs = performance.now() - startMs;
+    requests.add([methods === undefined ? unmatchedPath : path, `${status}`]);
+    latencyMs.observe(durationMs);
+    log.write(levelOf(status), {
+      request_id: requestId,
+      client_request_id: saneRequestId(request.headers.get("x-request-id")),
+      method: request.method,
+      path,
+      status,
+      latency_ms: Math.round(durationMs * 1000) / 1000,
+      ...logFields,
+    });
+    return response;
+  }
+
+  const server = Deno.serve({
+    hostname: config.host,
+    port: config.port,
+    // Deno's own line on stdout would not be JSON.
+    onListen: ({ hostname, port }) =>
+      log.write("INFO", { message: "listening", host: hostname, port }),
+  }, answer);
+
+  return {
+    async shutdown() {
+      stopping = true;
+      const timer = setTimeout(() => bodies.close(), shutdownBodyGraceMs);
+      await server.shutdown();
+      clearTimeout(timer);
+      bodies.close();
+      await store.close();
+    },
+  };
+}
+
+/**
+ * Splits a request's URL without parsing its host, which a client may have made
+ * up of anything.
+ */
+function splitUrl(url: string): { path: string; query: URLSearchParams } {
+  const pathStart = url.indexOf("/", url.indexOf("://") + 3);
+  const target = pathStart < 0 ? "/" : url.slice(pathStart);
+  const queryStart = target.indexOf("?");
+  return queryStart < 0 ? { path: target, query: new URLSearchParams() } : {
+    path: target.slice(0, queryStart),
+    query: new URLSearchParams(target.slice(queryStart)),
+  };
+}
+
+function errorToResponse(
+  error: unknown,
+  logFields: Exchange["logFields"],
+): Response {
+  if (error instanceof StoreUnavailable) {
+    logFields.reason = error.reason;
+    logFields.reason_detail = error.detail;
+    return unavailableResponse(error.message);
+  }
+  if (error instanceof BodyError) {
+    return error.status === 503
+      ? unavailableResponse(error.message)
+      : errorResponse(error.status, error.message);
+  }
+  logFields.error = error instanceof Error ? error.stack : String(error);
+  return errorResponse(500, "Internal Server Error");
+}
+
+function levelOf(status: number): LogLevel {
+  if (status >= 500 || status === 401) return "ERROR";
+  return status >= 400 ? "WARNING" : "INFO";
+}
+
+/** A client's request id if it is short and printable; else nothing. */
+function saneRequestId(id: string | null): string | undefined {
+  return id !== null && /^[\x21-\x7e]{1,128}$/.test(id) ? id : undefined;
+}

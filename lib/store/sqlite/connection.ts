@@ -1,0 +1,70 @@
+/**
+ * The asking side of a worker: operations as functions that return promises.
+ *
+ * @module
+ */
+
+import { StoreUnavailable, type UnavailableReason } from "../store.ts";
+import type { Call, Operations, Reply } from "./worker.ts";
+
+interface Waiting {
+  resolve(value: unknown): void;
+  reject(error: StoreUnavailable): void;
+}
+
+/** A database connection in a worker of its own. */
+export class Connection {
+  readonly #worker = new Worker(new URL("./worker.ts", import.meta.url), {
+    type: "module",
+  });
+  readonly #waiting = new Map<number, Waiting>();
+  #lastId = 0;
+
+  /** @param onCrash Called when the worker dies of an error; all calls have failed by then. */
+  constructor(onCrash: (error: StoreUnavailable) => void) {
+    this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => {
+      const { resolve, reject } = this.#waiting.get(data.id)!;
+      this.#waiting.delete(data.id);
+      if ("reason" in data) {
+        reject(new StoreUnavailable(data.reason, data.detail));
+      } else {
+        resolve(data.value);
+      }
+    };
+    this.#worker.onerror = (event) => {
+      // Without this the error would end the whole process.
+      event.preventDefault();
+      onCrash(this.#fail("worker_crashed", event.message));
+    };
+  }
+
+  /**
+   * Has the worker do one of its operations; they are done in the order asked.
+   *
+   * @throws {StoreUnavailable} If the operation fails or the worker goes away.
+   */
+  call<Name extends keyof Operations>(
+    name: Name,
+    ...args: Parameters<Operations[Name]>
+  ): Promise<ReturnType<Operations[Name]>> {
+    const id = ++this.#lastId;
+    const result = new Promise<unknown>((resolve, reject) =>
+      this.#waiting.set(id, { resolve, reject })
+    );
+    this.#worker.postMessage({ id, name, args } satisfies Call);
+    return result as Promise<ReturnType<Operations[Name]>>;
+  }
+
+  /** Ends the worker as it is; calls that wait fail. */
+  terminate(): void {
+    this.#worker.terminate();
+    this.#fail("closing");
+  }
+
+  #fail(reason: UnavailableReason, detail?: string): StoreUnavailable {
+    const error = new StoreUnavailable(reason, detail);
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+    return error;
+  }
+}

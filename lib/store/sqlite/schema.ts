@@ -1,0 +1,63 @@
+/**
+ * The schema, and the way from any older version of it to this one.
+ *
+ * @module
+ */
+
+import type { DatabaseSync } from "node:sqlite";
+import { StoreUnavailable } from "../store.ts";
+import { transaction } from "./transaction.ts";
+
+/**
+ * Each entry takes a database from the version of its index to the next one.
+ * An entry that was released is never changed: new versions are new entries.
+ *
+ * - `seq` is the order of insertion; AUTOINCREMENT never reuses a number, so
+ *   that a reader can resume behind the last one it saw.
+ * - `ts_ms` is `ts` as an instant: rows order by it, clients see `ts`.
+ * - `text_folded` is what a search looks into where `lower(text)`, which knows
+ *   ASCII only, is not enough; mostly it is NULL and takes no space.
+ */
+const migrations = [
+  `CREATE TABLE messages (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT,
+     message_id TEXT NOT NULL UNIQUE,
+     from_msisdn TEXT NOT NULL,
+     to_msisdn TEXT NOT NULL,
+     ts TEXT NOT NULL,
+     ts_ms INTEGER NOT NULL,
+     text TEXT,
+     text_folded TEXT,
+     created_at TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX messages_by_instant ON messages (ts_ms, message_id);
+   CREATE INDEX messages_by_sender ON messages (from_msisdn, ts_ms, message_id);`,
+];
+
+/** The version this program writes, as `PRAGMA user_version`. */
+export const schemaVersion = migrations.length;
+
+/** The version of the schema that a database has; 0 is an empty one. */
+export function versionOf(db: DatabaseSync): number {
+  return Number(db.prepare("PRAGMA user_version").get()?.user_version);
+}
+
+/**
+ * Brings the schema up to this program's version, in one transaction.
+ *
+ * @throws {StoreUnavailable} `newer_schema` if the database is ahead of this
+ * program; it is left as it is.
+ */
+export function migrate(db: DatabaseSync): void {
+  transaction(db, "IMMEDIATE", () => {
+    const version = versionOf(db);
+    if (version > schemaVersion) {
+      throw new StoreUnavailable(
+        "newer_schema",
+        `schema version ${version}, this program knows up to ${schemaVersion}: run a newer program or restore a backup`,
+      );
+    }
+    for (const migration of migrations.slice(version)) db.exec(migration);
+    db.exec(`PRAGMA user_version = ${schemaVersion}`);
+  });
+}

@@ -1,0 +1,113 @@
+/**
+ * A worker with one connection. A commit waits for the disk and a search can
+ * run long: here neither holds up the event loop that answers requests.
+ *
+ * @module
+ */
+
+/// <reference lib="deno.worker" />
+
+import { DatabaseSync } from "node:sqlite";
+import type { Message } from "../../message.ts";
+import {
+  type MessageFilter,
+  StoreUnavailable,
+  type UnavailableReason,
+} from "../store.ts";
+import { Reader } from "./reader.ts";
+import { migrate } from "./schema.ts";
+import { Writer } from "./writer.ts";
+
+/** How long a statement waits for another process's lock. */
+const busyTimeoutMs = 3000;
+
+let db: DatabaseSync | undefined;
+let reader: Reader;
+let writer: Writer;
+
+function open(path: string, readOnly: boolean): void {
+  db = new DatabaseSync(path, { readOnly });
+  try {
+    db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    if (!readOnly) {
+      // In WAL mode FULL syncs the log before COMMIT returns:
+      // https://sqlite.org/pragma.html#pragma_synchronous
+      db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+      migrate(db);
+      writer = new Writer(db);
+    }
+    reader = new Reader(db);
+    reader.ping();
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function close(): void {
+  db?.close();
+  db = undefined;
+}
+
+/** What the worker can be asked to do. */
+const operations = {
+  open,
+  close,
+  insert: (batch: readonly Message[]) => writer.insert(batch),
+  ping: () => reader.ping(),
+  list: (filter: MessageFilter, limit: number, offset: number) =>
+    reader.list(filter, limit, offset),
+  stats: () => reader.stats(),
+};
+
+/** The worker's operations by name, for the other side's types. */
+export type Operations = typeof operations;
+
+/** An operation's name and arguments, under a number of the asker's choice. */
+export interface Call {
+  readonly id: number;
+  readonly name: keyof Operations;
+  readonly args: readonly unknown[];
+}
+
+/** What came of a call: a value, or why there is none. */
+export type Reply =
+  | { readonly id: number; readonly value: unknown }
+  | {
+    readonly id: number;
+    readonly reason: UnavailableReason;
+    readonly detail: string | undefined;
+  };
+
+self.onmessage = ({ data: { id, name, args } }: MessageEvent<Call>) => {
+  let reply: Reply;
+  try {
+    const operation = operations[name] as (...args: unknown[]) => unknown;
+    reply = { id, value: operation(...args) };
+  } catch (error) {
+    const { reason, detail } = asUnavailable(error as Error);
+    reply = { id, reason, detail };
+  }
+  self.postMessage(reply);
+};
+
+/**
+ * SQLite's words for its result codes, since `node:sqlite` gives no code with
+ * most errors. The words are fixed: https://sqlite.org/c3ref/errcode.html
+ */
+const reasonsByMessage: readonly [pattern: RegExp, UnavailableReason][] = [
+  [/is locked/, "locked"],
+  [/is full/, "full"],
+  [/disk I\/O error/, "io_error"],
+  [/unable to open/, "cannot_open"],
+  [/readonly database/, "read_only"],
+  [/malformed|is not a database/, "corrupt"],
+];
+
+function asUnavailable(error: Error): StoreUnavailable {
+  if (error instanceof StoreUnavailable) return error;
+  const known = reasonsByMessage.find(([pattern]) =>
+    pattern.test(error.message)
+  );
+  return new StoreUnavailable(known?.[1] ?? "other", error.message);
+}

@@ -1,0 +1,100 @@
+/**
+ * What handlers know of a store: no SQL, no workers, no files.
+ *
+ * @module
+ */
+
+import type { Message } from "../message.ts";
+
+/** What became of a message: a new row, or one that was there already. */
+export type Inserted = "created" | "duplicate";
+
+/** Why a store can't do its work now. */
+export const unavailableReasons = [
+  "opening",
+  "closing",
+  "queue_full",
+  "locked",
+  "full",
+  "io_error",
+  "cannot_open",
+  "read_only",
+  "corrupt",
+  "newer_schema",
+  "worker_crashed",
+  "no_answer",
+  "other",
+] as const;
+
+/** One of {@linkcode unavailableReasons}. */
+export type UnavailableReason = typeof unavailableReasons[number];
+
+const explanations: Record<UnavailableReason, string> = {
+  opening: "the database is not open yet",
+  closing: "the server is shutting down",
+  queue_full: "too many deliveries are waiting to be stored",
+  locked: "the database is locked by another process",
+  full: "the disk or the database is full",
+  io_error: "the database can't be read or written: I/O error",
+  cannot_open: "the database can't be opened",
+  read_only: "the database is read-only",
+  corrupt: "the database file is corrupt or no database",
+  newer_schema: "the database was written by a newer version of this program",
+  worker_crashed: "the database worker crashed",
+  no_answer: "the database does not answer",
+  other: "the database failed",
+};
+
+/**
+ * The store can't do this now; nothing of it was done that a repetition could
+ * harm. The message is fit for clients: it names no path and no SQL.
+ */
+export class StoreUnavailable extends Error {
+  /** @param detail What only the log may say, such as the database's own words. */
+  constructor(readonly reason: UnavailableReason, readonly detail?: string) {
+    super(explanations[reason]);
+    this.name = "StoreUnavailable";
+  }
+}
+
+/** Which messages to list; absent filters match everything. */
+export interface MessageFilter {
+  /** The sender, exactly. */
+  readonly from?: string;
+  /** The earliest instant, in milliseconds since the Unix epoch. */
+  readonly sinceMs?: number;
+  /** A substring of the text, in any case. */
+  readonly q?: string;
+}
+
+/** A part of a list, and how long the whole list is. */
+export interface Page {
+  readonly data: readonly Message[];
+  readonly total: number;
+}
+
+/** Figures over all messages. */
+export interface Stats {
+  readonly total_messages: number;
+  readonly senders_count: number;
+  /** The ten most frequent senders. */
+  readonly messages_per_sender: readonly {
+    readonly from: string;
+    readonly count: number;
+  }[];
+  readonly first_message_ts: string | null;
+  readonly last_message_ts: string | null;
+}
+
+/** Keeps messages. Every method rejects with {@linkcode StoreUnavailable}. */
+export interface Store {
+  /** Stores a message once. It resolves when the row is on disk, not before. */
+  insert(message: Message): Promise<Inserted>;
+  /** Lists messages by instant, then by `message_id` in binary order. */
+  list(filter: MessageFilter, limit: number, offset: number): Promise<Page>;
+  stats(): Promise<Stats>;
+  /** Resolves if the store answers and its schema is applied. */
+  ping(): Promise<void>;
+  /** Stores what is waiting, then lets go of everything. */
+  close(): Promise<void>;
+}
