@@ -15,16 +15,20 @@ export class BodyError extends Error {
 /** How long a client may take to send a body. */
 const bodyTimeoutMs = 30_000;
 
+interface PendingBody {
+  readonly startedMs: number;
+  readonly reject: (error: BodyError) => void;
+}
+
 /** Reads bodies and knows which of them are still on their way. */
 export class BodyReader {
-  readonly #pending = new Set<
-    { readonly startedMs: number; reject(error: BodyError): void }
-  >();
+  readonly #pending = new Set<PendingBody>();
+  #onDrained?: () => void;
   // One timer for all requests costs less than a timer for each.
   readonly #sweep = setInterval(() => {
-    this.#rejectOlderThan(
-      bodyTimeoutMs,
+    this.#giveUp(
       new BodyError(408, `Body not received within ${bodyTimeoutMs / 1000} s`),
+      performance.now() - bodyTimeoutMs,
     );
   }, 1000);
 
@@ -34,48 +38,70 @@ export class BodyReader {
    * @throws {BodyError} If the body is too large (found out without reading
    * it), breaks off, or takes too long.
    */
-  read(request: Request, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
-    const tooLarge = new BodyError(413, `Body over ${maxBytes} bytes`);
+  async read(
+    request: Request,
+    maxBytes: number,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     const contentLength = request.headers.get("content-length");
-    if (Number(contentLength) > maxBytes) return Promise.reject(tooLarge);
-    return new Promise((resolve, reject) => {
-      const entry = { startedMs: performance.now(), reject };
-      this.#pending.add(entry);
-      // HTTP ends the body where Content-Length says, so it can be trusted.
-      const bytes = contentLength === null
-        ? readChunks(request, maxBytes, tooLarge)
-        : request.arrayBuffer().then((buffer) => new Uint8Array(buffer));
-      bytes.then(resolve, (error) =>
-        reject(
-          error === tooLarge ? error : new BodyError(400, "Body breaks off"),
-        )).finally(() => this.#pending.delete(entry));
-    });
+    // HTTP ends the body where Content-Length says, so it can be trusted.
+    if (Number(contentLength) > maxBytes) throw tooLarge(maxBytes);
+    const { promise, resolve, reject } = Promise.withResolvers<
+      Uint8Array<ArrayBuffer>
+    >();
+    const pending = { startedMs: performance.now(), reject };
+    this.#pending.add(pending);
+    const body = contentLength === null
+      ? readChunks(request, maxBytes)
+      : request.arrayBuffer().then((buffer) => new Uint8Array(buffer));
+    body.then(resolve, (error) =>
+      reject(
+        error instanceof BodyError
+          ? error
+          : new BodyError(400, "Body breaks off"),
+      ));
+    try {
+      return await promise;
+    } finally {
+      this.#pending.delete(pending);
+      if (this.#pending.size === 0) this.#onDrained?.();
+    }
   }
 
-  /** Gives up the bodies that are on their way: the server stops. */
-  close(): void {
+  /**
+   * Resolves when no body is on its way any more; after `graceMs` the rest are
+   * given up. Nothing is to be read afterwards.
+   */
+  async drain(graceMs: number): Promise<void> {
     clearInterval(this.#sweep);
-    this.#rejectOlderThan(0, new BodyError(503, "The server is shutting down"));
+    if (this.#pending.size === 0) return;
+    const timer = setTimeout(
+      () => this.#giveUp(new BodyError(503, "The server is shutting down")),
+      graceMs,
+    );
+    await new Promise<void>((resolve) => this.#onDrained = resolve);
+    clearTimeout(timer);
   }
 
-  #rejectOlderThan(ageMs: number, error: BodyError): void {
-    const latestStartMs = performance.now() - ageMs;
+  #giveUp(error: BodyError, latestStartMs = Infinity): void {
     for (const { startedMs, reject } of this.#pending) {
       if (startedMs <= latestStartMs) reject(error);
     }
   }
 }
 
+function tooLarge(maxBytes: number): BodyError {
+  return new BodyError(413, `Body over ${maxBytes} bytes`);
+}
+
 async function readChunks(
   request: Request,
   maxBytes: number,
-  tooLarge: BodyError,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
     size += chunk.length;
-    if (size > maxBytes) throw tooLarge;
+    if (size > maxBytes) throw tooLarge(maxBytes);
     chunks.push(chunk);
   }
   return new Uint8Array(await new Blob(chunks).arrayBuffer());

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { BodyError, BodyReader } from "./body.ts";
 import type { Config } from "./config.ts";
 import {
@@ -25,7 +26,9 @@ const unmatchedPath = "unmatched";
 const latencyBucketsMs = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000];
 
 /** Once shutdown has begun, bodies still on their way get this long. */
-const shutdownBodyGraceMs = 3000;
+const shutdownBodyGraceMs = 2000;
+/** Once every request is answered, connections get this long to send and close. */
+const shutdownConnectionGraceMs = 500;
 
 /** A running server. */
 export interface Server {
@@ -65,6 +68,8 @@ export async function startServer(
   requests.add([unmatchedPath, "404"], 0);
 
   let stopping = false;
+  let inFlight = 0;
+  let onAllAnswered: (() => void) | undefined;
   const bodies = new BodyReader();
   const service: Service = {
     webhookKey: config.webhookSecret === undefined
@@ -78,6 +83,7 @@ export async function startServer(
   };
 
   async function answer(request: Request): Promise<Response> {
+    inFlight++;
     const startMs = performance.now();
     const requestId = crypto.randomUUID();
     const { path, query } = splitUrl(request.url);
@@ -111,6 +117,7 @@ export async function startServer(
       latency_ms: Math.round(durationMs * 1000) / 1000,
       ...logFields,
     });
+    if (--inFlight === 0) onAllAnswered?.();
     return response;
   }
 
@@ -125,10 +132,17 @@ export async function startServer(
   return {
     async shutdown() {
       stopping = true;
-      const timer = setTimeout(() => bodies.close(), shutdownBodyGraceMs);
-      await server.shutdown();
-      clearTimeout(timer);
-      bodies.close();
+      // Deno 2.9 makes the bodies that are still on their way unreadable in
+      // shutdown() (denoland/deno#36809): they have to be in before it.
+      await bodies.drain(shutdownBodyGraceMs);
+      const allAnswered = inFlight === 0
+        ? Promise.resolve()
+        : new Promise<void>((resolve) => onAllAnswered = resolve);
+      // A connection that never carries a request must not hold up the stop.
+      await Promise.race([
+        server.shutdown(),
+        allAnswered.then(() => delay(shutdownConnectionGraceMs)),
+      ]);
       await store.close();
     },
   };

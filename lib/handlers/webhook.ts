@@ -59,8 +59,10 @@ export const webhook: Handler = async (exchange, service) => {
 
 async function receive(
   { request, logFields }: Exchange,
-  { webhookKey, store, bodies }: Service,
+  { webhookKey, store, bodies, isStopping }: Service,
 ): Promise<[WebhookResult, Response]> {
+  // Only what was in flight when the shutdown began is still stored.
+  if (isStopping()) throw new StoreUnavailable("closing");
   const bytes = await bodies.read(request, maxBodyBytes);
   if (webhookKey === undefined) {
     return ["unavailable", unavailableResponse("WEBHOOK_SECRET is not set")];

@@ -19,7 +19,7 @@ import { migrate } from "./schema.ts";
 import { Writer } from "./writer.ts";
 
 /** How long a statement waits for another process's lock. */
-const busyTimeoutMs = 3000;
+const busyTimeoutMs = 2500;
 
 let db: DatabaseSync | undefined;
 let reader: Reader;

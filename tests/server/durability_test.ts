@@ -1,0 +1,205 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { message, signatureOf, TestServer } from "../harness.ts";
+
+/** Delivers until the server is gone; adds the ids it said 200 to. */
+async function deliverUntilGone(
+  server: TestServer,
+  acknowledged: Set<string>,
+): Promise<{ unanswered: number }> {
+  let unanswered = 0;
+  for (;;) {
+    const fields = message();
+    let status: number;
+    try {
+      status = await server.deliver(fields);
+    } catch {
+      return { unanswered: ++unanswered };
+    }
+    assert([200, 503].includes(status), `${status}`);
+    if (status === 200) acknowledged.add(fields.message_id);
+  }
+}
+
+function storedIds(path: string): Set<string> {
+  const db = new DatabaseSync(path);
+  try {
+    assert.equal(
+      db.prepare("PRAGMA integrity_check").get()!.integrity_check,
+      "ok",
+    );
+    const rows = db.prepare("SELECT message_id FROM messages").all();
+    return new Set(rows.map(({ message_id }) => message_id as string));
+  } finally {
+    db.close();
+  }
+}
+
+function missingFrom(stored: Set<string>, acknowledged: Set<string>) {
+  return Array.from(acknowledged.difference(stored));
+}
+
+Deno.test("kill -9 loses nothing that was acknowledged, in many rounds under load", async () => {
+  const dir = await Deno.makeTempDir();
+  const acknowledged = new Set<string>();
+  for (let round = 1; round <= 8; round++) {
+    const server = await TestServer.start({ dir });
+    const clients = Array.from(
+      { length: 32 },
+      () => deliverUntilGone(server, acknowledged),
+    );
+    // Right after a 200, in the middle of all the others.
+    await server.logged(({ result }) => result === "created");
+    await server.deliver(message()).then((status) => {
+      assert.equal(status, 200);
+      server.signal("SIGKILL");
+    });
+    await Promise.all(clients);
+    await server.ended();
+    assert.deepEqual(
+      missingFrom(storedIds(`${dir}/app.db`), acknowledged),
+      [],
+      `round ${round}`,
+    );
+  }
+  assert(acknowledged.size > 8 * 32);
+  await using server = await TestServer.start({ dir });
+  const { total } = await server.get<{ total: number }>("/messages?limit=1");
+  assert(total >= acknowledged.size);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SIGTERM during a burst answers every request and keeps every 200", async () => {
+  const dir = await Deno.makeTempDir();
+  const server = await TestServer.start({ dir });
+  const acknowledged = new Set<string>();
+  let answered = 0;
+  const statuses = new Map<string, number>();
+  // All are on their way when the signal comes; none is a new connection then.
+  const requests = Array.from({ length: 300 }, async () => {
+    const fields = message();
+    const status = await server.deliver(fields);
+    answered++;
+    statuses.set(`${status}`, (statuses.get(`${status}`) ?? 0) + 1);
+    if (status === 200) acknowledged.add(fields.message_id);
+  });
+  await server.loggedTimes(20, ({ result }) => result === "created");
+  const startMs = performance.now();
+  server.signal("SIGTERM");
+  const outcomes = await Promise.allSettled(requests);
+  const { code } = await server.ended();
+  assert.equal(code, 0);
+  assert(performance.now() - startMs < 10_000);
+  const refused = outcomes.filter(({ status }) => status === "rejected");
+  // A connection that was not yet accepted is refused; an accepted one is served.
+  const logged = server.log.filter(({ path }) => path === "/webhook").length;
+  assert.equal(answered, logged);
+  assert.equal(answered + refused.length, 300);
+  assert.deepEqual(
+    missingFrom(storedIds(`${dir}/app.db`), acknowledged),
+    [],
+  );
+  const messages = server.log.map(({ message }) => message).filter(Boolean);
+  assert.deepEqual(messages.slice(-2), ["stopping", "stopped"]);
+  // A clean close leaves one file, with everything in it.
+  assert.deepEqual(
+    Array.from(Deno.readDirSync(dir), ({ name }) => name),
+    ["app.db"],
+  );
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SIGTERM lets what is in flight finish, and takes nothing new", async () => {
+  await using server = await TestServer.start();
+  const body = JSON.stringify(message());
+  const [slow, endless] = await Promise.all(
+    [body, "never sent"].map((body) =>
+      server.send(
+        "POST /webhook HTTP/1.1\r\nHost: x\r\n" +
+          `X-Signature: ${signatureOf(body)}\r\n` +
+          `Content-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`,
+      )
+    ),
+  );
+  // The answer to a later request shows that the two are in.
+  await server.get("/health/live");
+  const startMs = performance.now();
+  server.signal("SIGTERM");
+  await server.logged("stopping");
+  const ready = await server.fetch("/health/ready");
+  assert.equal(ready.status, 503);
+  assert.match((await ready.json()).detail, /shutting down/);
+  const late = await server.post(JSON.stringify(message()));
+  assert.equal(late.status, 503);
+  assert.notEqual(late.headers.get("retry-after"), null);
+  await late.body?.cancel();
+  await slow.write(body.slice(5));
+  assert.match(await slow.read(), /^HTTP\/1\.1 200 /);
+  assert.match(await endless.read(), /^HTTP\/1\.1 503 [^]*retry-after: 1/i);
+  assert.equal((await server.ended()).code, 0);
+  assert(performance.now() - startMs < 10_000);
+  assert.equal(server.query("SELECT * FROM messages").length, 1);
+  slow[Symbol.dispose]();
+  endless[Symbol.dispose]();
+});
+
+Deno.test("a second signal stops at once", async () => {
+  await using server = await TestServer.start();
+  using _endless = await server.send(
+    "POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1234",
+  );
+  await server.get("/health/live");
+  server.signal("SIGINT");
+  await server.logged("stopping");
+  const startMs = performance.now();
+  server.signal("SIGINT");
+  assert.equal((await server.ended()).code, 1);
+  assert(performance.now() - startMs < 2000);
+});
+
+Deno.test("a lock held longer than the busy timeout gives 503 and no loss", async () => {
+  await using server = await TestServer.start();
+  const early = message();
+  assert.equal(await server.deliver(early), 200);
+  const blocked = message();
+  const other = new DatabaseSync(server.databasePath);
+  other.exec("BEGIN IMMEDIATE");
+  const response = await server.post(JSON.stringify(blocked));
+  assert.equal(response.status, 503);
+  assert.equal(response.headers.get("retry-after"), "1");
+  assert.equal(
+    (await response.json()).detail,
+    "the database is locked by another process",
+  );
+  // Reading goes on all the while.
+  assert.equal((await server.get("/messages")).total, 1);
+  other.exec("ROLLBACK");
+  other.close();
+  assert.equal(await server.deliver(blocked), 200);
+  assert.deepEqual(
+    storedIds(server.databasePath),
+    new Set([early.message_id, blocked.message_id]),
+  );
+  const line = await server.logged(({ status }) => status === 503);
+  assert.deepEqual([line.level, line.result, line.reason], [
+    "ERROR",
+    "unavailable",
+    "locked",
+  ]);
+  assert.equal(
+    await server.metric('webhook_requests_total{result="unavailable"}'),
+    1,
+  );
+});
+
+Deno.test("a lock shorter than the busy timeout only delays", async () => {
+  await using server = await TestServer.start();
+  const other = new DatabaseSync(server.databasePath);
+  other.exec("BEGIN IMMEDIATE");
+  const delivery = server.deliver(message());
+  // The second request is answered while the first waits for the lock.
+  await server.get("/messages");
+  other.exec("ROLLBACK");
+  other.close();
+  assert.equal(await delivery, 200);
+});

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { freePort, message, signatureOf, TestServer } from "../harness.ts";
+
+async function notReady(server: TestServer): Promise<string> {
+  const response = await server.fetch("/health/ready");
+  assert.equal(response.status, 503);
+  const { detail } = await response.json();
+  assert(!detail.includes(server.dir), "no path leaves the server");
+  return detail;
+}
+
+async function isLive(server: TestServer): Promise<void> {
+  assert.deepEqual(await server.get("/health/live"), { status: "live" });
+}
+
+for (const WEBHOOK_SECRET of [undefined, ""]) {
+  Deno.test(`a WEBHOOK_SECRET that is ${WEBHOOK_SECRET ?? "missing"} leaves the server live, not ready`, async () => {
+    await using server = await TestServer.start({ env: { WEBHOOK_SECRET } });
+    await isLive(server);
+    assert.equal(
+      await notReady(server),
+      "not ready: WEBHOOK_SECRET is not set",
+    );
+    const body = JSON.stringify(message());
+    const signatures = [signatureOf(body, ""), signatureOf(body)];
+    for (const signature of signatures) {
+      const response = await server.post(body, { "x-signature": signature });
+      assert.equal(response.status, 503);
+      assert.notEqual(response.headers.get("retry-after"), null);
+      assert.equal(typeof (await response.json()).detail, "string");
+    }
+    assert.equal((await server.get("/messages")).total, 0);
+  });
+}
+
+Deno.test("a database that can't be opened at first is opened later", async () => {
+  const parent = await Deno.makeTempDir();
+  const dir = `${parent}/later`;
+  {
+    await using server = await TestServer.start({
+      dir,
+      until: ["listening", "the database can't be opened"],
+    });
+    await isLive(server);
+    assert.equal(
+      await notReady(server),
+      "not ready: the database can't be opened",
+    );
+    assert.equal(await server.deliver(message()), 503);
+    for (const path of ["/messages", "/stats"]) {
+      const response = await server.fetch(path);
+      assert.equal(response.status, 503);
+      assert.deepEqual(await response.json(), {
+        detail: "the database can't be opened",
+      });
+    }
+    await Deno.mkdir(dir);
+    await server.logged("database open");
+    assert.deepEqual(await server.get("/health/ready"), { status: "ready" });
+    assert.equal(await server.deliver(message()), 200);
+    assert.equal((await server.get("/messages")).total, 1);
+  }
+  await Deno.remove(parent, { recursive: true });
+});
+
+Deno.test("a file that is no database is refused and left as it is", async () => {
+  const dir = await Deno.makeTempDir();
+  const content = "not a database ".repeat(100);
+  await Deno.writeTextFile(`${dir}/app.db`, content);
+  {
+    await using server = await TestServer.start({
+      dir,
+      until: ["the database file is corrupt or no database"],
+    });
+    assert.match(await notReady(server), /corrupt or no database/);
+    assert.equal(await server.deliver(message()), 503);
+  }
+  assert.equal(await Deno.readTextFile(`${dir}/app.db`), content);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("a database newer than the program is refused with the versions", async () => {
+  const dir = await Deno.makeTempDir();
+  const db = new DatabaseSync(`${dir}/app.db`);
+  db.exec("PRAGMA user_version = 99");
+  db.close();
+  const refusal = "the database was written by a newer version of this program";
+  {
+    await using server = await TestServer.start({ dir, until: [refusal] });
+    assert.equal(await notReady(server), `not ready: ${refusal}`);
+    const line = await server.logged(refusal);
+    assert.match(line.reason_detail as string, /99/);
+    assert.equal(await server.deliver(message()), 503);
+  }
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("a database locked at the start is opened when the lock is gone", async () => {
+  const dir = await Deno.makeTempDir();
+  const other = new DatabaseSync(`${dir}/app.db`);
+  other.exec("CREATE TABLE t (x); BEGIN EXCLUSIVE");
+  {
+    await using server = await TestServer.start({
+      dir,
+      until: ["the database is locked by another process"],
+    });
+    assert.match(await notReady(server), /locked/);
+    other.exec("ROLLBACK");
+    other.close();
+    await server.logged("database open");
+    assert.equal(await server.deliver(message()), 200);
+  }
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("sqlite:///:memory: and a relative path are databases", async () => {
+  await using server = await TestServer.start({
+    env: { DATABASE_URL: "sqlite:///:memory:" },
+  });
+  assert.equal(await server.deliver(message({ message_id: "m" })), 200);
+  assert.equal(await server.deliver(message({ message_id: "m" })), 200);
+  assert.equal((await server.get("/messages?q=hello")).total, 1);
+  assert.equal((await server.get("/stats")).total_messages, 1);
+  assert.deepEqual(await server.get("/health/ready"), { status: "ready" });
+});
+
+Deno.test("a port in use ends the start with one clear line", async () => {
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  await using server = await TestServer.start({
+    env: { PORT: `${taken.addr.port}` },
+    until: [],
+  });
+  assert.equal((await server.ended()).code, 1);
+  const line = server.log.find(({ level }) => level === "ERROR")!;
+  assert.match(line.message as string, /^Cannot listen on HOST="127\.0\.0\.1"/);
+});
+
+Deno.test("every wrong variable is named at once", async () => {
+  await using server = await TestServer.start({
+    env: {
+      PORT: `${freePort() + 65536}`,
+      HOST: "no host!",
+      LOG_LEVEL: "LOUD",
+      DATABASE_URL: "postgres://user:hunter2@db/app",
+    },
+    until: [],
+  });
+  assert.equal((await server.ended()).code, 1);
+  assert.equal(server.log.length, 1);
+  const line = server.log[0];
+  for (const name of ["PORT", "HOST", "LOG_LEVEL", "DATABASE_URL"]) {
+    assert.match(line.message as string, new RegExp(`${name}="`));
+  }
+  assert(!JSON.stringify(line).includes("hunter2"));
+});
