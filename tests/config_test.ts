@@ -1,0 +1,164 @@
+import assert from "node:assert/strict";
+import denoConfig from "../deno.json" with { type: "json" };
+import { ConfigError, localUrl, readConfig } from "../lib/config.ts";
+
+type Variables = Record<string, string>;
+
+function read(variables: Variables) {
+  return readConfig((name) => variables[name]);
+}
+
+function errorFrom(variables: Variables): ConfigError {
+  try {
+    read(variables);
+  } catch (error) {
+    assert(error instanceof ConfigError);
+    return error;
+  }
+  assert.fail(`accepted ${JSON.stringify(variables)}`);
+}
+
+const defaults = {
+  webhookSecret: undefined,
+  databasePath: "/data/app.db",
+  logLevel: "INFO",
+  host: "0.0.0.0",
+  port: 8000,
+};
+
+Deno.test("readConfig() gives the defaults when variables are missing or empty", () => {
+  assert.deepEqual(read({}), defaults);
+  assert.deepEqual(
+    read({
+      WEBHOOK_SECRET: "",
+      DATABASE_URL: "",
+      LOG_LEVEL: "",
+      HOST: "",
+      PORT: "",
+    }),
+    defaults,
+  );
+});
+
+Deno.test("readConfig() takes the value when a variable is valid", () => {
+  const accepted: [variable: string, value: string, expected: object][] = [
+    ["WEBHOOK_SECRET", " ", { webhookSecret: " " }],
+    ["WEBHOOK_SECRET", "für", { webhookSecret: "für" }],
+    ["DATABASE_URL", "sqlite:////abs/app.db", { databasePath: "/abs/app.db" }],
+    ["DATABASE_URL", "sqlite:///rel/app.db", { databasePath: "rel/app.db" }],
+    ["DATABASE_URL", "sqlite:///./app.db", { databasePath: "./app.db" }],
+    ["DATABASE_URL", "sqlite:////a b/é?%.db", { databasePath: "/a b/é?%.db" }],
+    ["DATABASE_URL", "sqlite:///:memory:", { databasePath: ":memory:" }],
+    ["LOG_LEVEL", "debug", { logLevel: "DEBUG" }],
+    ["LOG_LEVEL", "Info", { logLevel: "INFO" }],
+    ["LOG_LEVEL", "WARNING", { logLevel: "WARNING" }],
+    ["LOG_LEVEL", "eRROR", { logLevel: "ERROR" }],
+    ["HOST", "127.0.0.1", { host: "127.0.0.1" }],
+    ["HOST", "::", { host: "::" }],
+    ["HOST", "fe80::1%eth0", { host: "fe80::1%eth0" }],
+    ["HOST", "my-host.example", { host: "my-host.example" }],
+    ["PORT", "1", { port: 1 }],
+    ["PORT", "65535", { port: 65535 }],
+  ];
+  for (const [variable, value, expected] of accepted) {
+    assert.deepEqual(read({ [variable]: value }), { ...defaults, ...expected });
+  }
+});
+
+Deno.test("readConfig() throws with the variable and its value when that can't be used", () => {
+  const refused: Record<string, string[]> = {
+    DATABASE_URL: [
+      "/data/app.db",
+      "app.db",
+      "sqlite:app.db",
+      "sqlite://app.db",
+      "sqlite:///",
+      "sqlite3:////data/app.db",
+      " sqlite:////data/app.db",
+      "postgres://localhost/app",
+      "sqlite:////data\0.db",
+    ],
+    LOG_LEVEL: ["TRACE", "WARN", "INFO ", "1"],
+    HOST: ["a b", "http://localhost", "[::1]", "localhost\n", "host/path"],
+    PORT: ["0", "65536", "-1", "1.5", "1e3", "0x50", " 80", "80\n", "http"],
+  };
+  for (const [variable, values] of Object.entries(refused)) {
+    for (const value of values) {
+      const { faults, message } = errorFrom({ [variable]: value });
+      assert.equal(faults.length, 1);
+      assert.equal(faults[0].variable, variable);
+      assert.equal(faults[0].value, value);
+      assert.equal(
+        message,
+        `Cannot use ${variable}="${value}" (expected ${faults[0].expected})`,
+      );
+    }
+  }
+});
+
+Deno.test("readConfig() names every variable when several can't be used", () => {
+  const variables = {
+    DATABASE_URL: "mysql://db",
+    LOG_LEVEL: "LOUD",
+    HOST: "a b",
+    PORT: "0",
+  };
+  const { faults, message } = errorFrom(variables);
+  assert.deepEqual(
+    Object.fromEntries(faults.map(({ variable, value }) => [variable, value])),
+    variables,
+  );
+  for (const [variable, value] of Object.entries(variables)) {
+    assert(message.includes(`${variable}="${value}"`), message);
+  }
+});
+
+Deno.test("readConfig() keeps the password back when a refused URL holds one", () => {
+  const urls: [url: string, value: string][] = [
+    ["mysql://app:hunter2@db/x", "mysql://app:***@db/x"],
+    ["redis://:hunter2@db", "redis://:***@db"],
+    ["pg://app:@hunter2:/@db/x", "pg://app:***@db/x"],
+  ];
+  for (const [url, value] of urls) {
+    const { faults, message } = errorFrom({ DATABASE_URL: url });
+    assert.equal(faults[0].value, value);
+    assert(!message.includes("hunter2"), message);
+  }
+});
+
+Deno.test("readConfig() keeps the secret back when something else can't be used", () => {
+  const { faults, message } = errorFrom({
+    WEBHOOK_SECRET: "s3cret",
+    PORT: "x",
+  });
+  assert.deepEqual(faults.map(({ variable }) => variable), ["PORT"]);
+  assert(!message.includes("s3cret"), message);
+});
+
+Deno.test("readConfig() reads exactly what every --allow-env in deno.json allows", () => {
+  const names: string[] = [];
+  readConfig((name) => {
+    names.push(name);
+    return undefined;
+  });
+  const lists = Object.values(denoConfig.tasks).flatMap((task) =>
+    Array.from(task.command.matchAll(/--allow-env=(\S+)/g), ([, list]) => list)
+  );
+  assert(lists.length >= 3, "dev, start and compile");
+  for (const list of lists) {
+    assert.deepEqual(list.split(",").sort(), names.toSorted());
+  }
+});
+
+Deno.test("localUrl() gives an address to connect to when the server listens anywhere", () => {
+  const urls: [host: string, url: string][] = [
+    ["0.0.0.0", "http://127.0.0.1:8000"],
+    ["::", "http://[::1]:8000"],
+    ["127.0.0.2", "http://127.0.0.2:8000"],
+    ["::1", "http://[::1]:8000"],
+    ["inbox.example", "http://inbox.example:8000"],
+  ];
+  for (const [host, url] of urls) {
+    assert.equal(localUrl(read({ HOST: host })), url);
+  }
+});

@@ -1,0 +1,141 @@
+import assert from "node:assert/strict";
+import { Log, logLevels, type Sink } from "../lib/log.ts";
+
+/** Takes at most so many bytes a write, and tells when it was written to. */
+class MemorySink implements Sink {
+  text = "";
+  writes = 0;
+  readonly #decoder = new TextDecoder();
+  #written = Promise.withResolvers<void>();
+
+  constructor(readonly maxBytes = Infinity) {}
+
+  get lines(): string[] {
+    return this.text.split("\n").slice(0, -1);
+  }
+
+  /** Resolves with the next write. */
+  get written(): Promise<void> {
+    return this.#written.promise;
+  }
+
+  writeSync(bytes: Uint8Array): number {
+    const taken = bytes.subarray(0, this.maxBytes);
+    this.text += this.#decoder.decode(taken, { stream: true });
+    this.writes++;
+    this.#written.resolve();
+    this.#written = Promise.withResolvers();
+    return taken.length;
+  }
+}
+
+Deno.test("Log.write() writes one JSON object with ts, level and the fields when the turn ends", async () => {
+  const sink = new MemorySink();
+  new Log("INFO", sink).write("INFO", { message: "listening", port: 8000 });
+  await sink.written;
+  assert.match(
+    sink.text,
+    /^\{"ts":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z","level":"INFO","message":"listening","port":8000\}\n$/,
+  );
+});
+
+Deno.test("Log.write() drops the line when its level is below the log's", () => {
+  for (const threshold of logLevels) {
+    const sink = new MemorySink();
+    const log = new Log(threshold, sink);
+    for (const level of logLevels) log.write(level, {});
+    log.flush();
+    assert.deepEqual(
+      sink.lines.map((line) => JSON.parse(line).level),
+      logLevels.slice(logLevels.indexOf(threshold)),
+    );
+  }
+});
+
+Deno.test("Log.write() gathers lines into one write when they come in one turn", async () => {
+  const sink = new MemorySink();
+  const log = new Log("INFO", sink);
+  for (let n = 0; n < 100; n++) log.write("INFO", { n });
+  assert.equal(sink.writes, 0);
+  await sink.written;
+  assert.equal(sink.writes, 1);
+  assert.deepEqual(
+    sink.lines.map((line) => JSON.parse(line).n),
+    Array.from({ length: 100 }, (_, n) => n),
+  );
+});
+
+Deno.test("Log.write() writes again when lines come in a later turn", async () => {
+  const sink = new MemorySink();
+  const log = new Log("INFO", sink);
+  log.write("INFO", { n: 1 });
+  await sink.written;
+  log.write("INFO", { n: 2 });
+  await sink.written;
+  assert.deepEqual(sink.lines.map((line) => JSON.parse(line).n), [1, 2]);
+});
+
+Deno.test("Log.write() writes at once when more than 1 MiB is pending", () => {
+  const sink = new MemorySink();
+  const log = new Log("INFO", sink);
+  log.write("INFO", { padding: "x".repeat(1 << 19) });
+  assert.equal(sink.writes, 0);
+  log.write("INFO", { padding: "x".repeat(1 << 19) });
+  assert.equal(sink.writes, 1);
+  assert.equal(sink.lines.length, 2);
+});
+
+Deno.test("Log.write() keeps to one line and round-trips when a value holds any code unit", () => {
+  const sink = new MemorySink();
+  const log = new Log("INFO", sink);
+  const units = Array.from(
+    { length: 0x10000 },
+    (_, unit) => String.fromCharCode(unit),
+  );
+  const hostile = `\r\n{"level":"INFO"}\n${units.toReversed().join("")}`;
+  const fields = { units: units.join(""), [hostile]: hostile };
+  log.write("ERROR", fields);
+  log.flush();
+  const [line, ...rest] = sink.text.split("\n");
+  assert.deepEqual(rest, [""]);
+  // deno-lint-ignore no-control-regex -- what any reader might break a line at
+  assert.doesNotMatch(line, /[\x00-\x1f\x7f\x85\u2028\u2029]/);
+  const { ts: _, level, ...read } = JSON.parse(line);
+  assert.equal(level, "ERROR");
+  assert.deepEqual(read, fields);
+});
+
+Deno.test("Log.flush() writes everything when the sink takes a few bytes at a time", () => {
+  const sink = new MemorySink(3);
+  const log = new Log("INFO", sink);
+  log.write("INFO", { message: "für 😀" });
+  log.write("INFO", { message: "second" });
+  log.flush();
+  assert.deepEqual(
+    sink.lines.map((line) => JSON.parse(line).message),
+    ["für 😀", "second"],
+  );
+});
+
+Deno.test("Log.flush() writes nothing when nothing is pending", () => {
+  const sink = new MemorySink();
+  new Log("INFO", sink).flush();
+  assert.equal(sink.writes, 0);
+});
+
+Deno.test("Log.flush() returns when the sink throws, and later lines still come through", () => {
+  const memory = new MemorySink();
+  let broken = true;
+  const log = new Log("INFO", {
+    writeSync(bytes) {
+      if (broken) throw new Deno.errors.BrokenPipe();
+      return memory.writeSync(bytes);
+    },
+  });
+  log.write("INFO", { n: 1 });
+  log.flush();
+  broken = false;
+  log.write("INFO", { n: 2 });
+  log.flush();
+  assert.deepEqual(memory.lines.map((line) => JSON.parse(line).n), [2]);
+});
