@@ -29,6 +29,11 @@ Options:
 
 Environment:
   WEBHOOK_SECRET  The HMAC-SHA256 key of X-Signature; not ready without it
+  WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN
+                  The WhatsApp Cloud API's app secret and verify token; without
+                  them /webhook/whatsapp is not there
+  WEBHOOK_SECRET_PREVIOUS, WHATSAPP_APP_SECRET_PREVIOUS
+                  Accepted too, while a secret is being changed
   DATABASE_URL    sqlite:////absolute/path.db, sqlite:///relative/path.db or
                   sqlite:///:memory: (default: sqlite:////data/app.db)
   LOG_LEVEL       DEBUG, INFO, WARNING or ERROR (default: INFO)

@@ -6,11 +6,13 @@
  */
 
 import { type LogLevel, logLevels } from "./log.ts";
+import type { Secrets } from "./providers/provider.ts";
+import { providers } from "./providers/providers.ts";
 
 /** The checked configuration. */
 export interface Config {
-  /** The HMAC key of `X-Signature`, or `undefined`: not ready without it. */
-  readonly webhookSecret: string | undefined;
+  /** The providers' secrets, as far as they are set. */
+  readonly secrets: Secrets;
   /** Where SQLite keeps its data: a file's path, or `:memory:`. */
   readonly databasePath: string;
   readonly logLevel: LogLevel;
@@ -66,7 +68,10 @@ export function readConfig(
     return parsed as T;
   }
   const config = {
-    webhookSecret: env("WEBHOOK_SECRET") || undefined,
+    secrets: Object.fromEntries(
+      providers.flatMap(({ secretVariables }) => secretVariables)
+        .map((name) => [name, env(name) || undefined]),
+    ),
     databasePath: read(
       "DATABASE_URL",
       "sqlite:////data/app.db",
@@ -86,7 +91,7 @@ function parseDatabaseUrl(value: string): string | undefined {
 }
 
 function parseLogLevel(value: string): LogLevel | undefined {
-  return logLevels.find((level) => level === value.toUpperCase());
+  return logLevels.find((level) => new RegExp(`^${level}$`, "i").test(value));
 }
 
 function parseHost(value: string): string | undefined {
@@ -107,7 +112,8 @@ export function localUrl({ host, port }: Config): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
-/** `scheme://user:password@host` without the password. */
+/** The value of a URL without what may be a password in it. */
 function withoutPassword(value: string): string {
-  return value.replace(/(:\/\/[^:/@]*):.*@/, "$1:***@");
+  return value.replace(/^([a-z0-9+.-]+:\/\/)?[^]*@/i, "$1***@")
+    .replace(/\?[^]*$/, "?***");
 }

@@ -32,6 +32,7 @@ export class Log {
   readonly #sink: Sink;
   #pending = "";
   #scheduled = false;
+  #brokeOff = false;
 
   constructor(level: LogLevel, sink: Sink = Deno.stdout) {
     this.#threshold = logLevels.indexOf(level);
@@ -56,11 +57,15 @@ export class Log {
 
   /** Writes what is pending; when it returns, all of it is out. */
   flush(): void {
-    let bytes = new TextEncoder().encode(this.#pending);
+    // A line that could be written only in part must not take in the next one.
+    const lineEnd = this.#brokeOff ? "\n" : "";
+    let bytes = new TextEncoder().encode(lineEnd + this.#pending);
     this.#pending = "";
     try {
       while (bytes.length > 0) {
-        bytes = bytes.subarray(this.#sink.writeSync(bytes));
+        const written = this.#sink.writeSync(bytes);
+        this.#brokeOff = bytes[written - 1] !== newline;
+        bytes = bytes.subarray(written);
       }
     } catch {
       // Nobody reads the log any more (a closed pipe, a full disk). The service
@@ -68,6 +73,8 @@ export class Log {
     }
   }
 }
+
+const newline = "\n".charCodeAt(0);
 
 /** JSON on one line, for readers too that break lines at any Unicode line end. */
 function toLine(fields: Readonly<Record<string, unknown>>): string {

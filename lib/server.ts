@@ -13,11 +13,12 @@ import {
   type Service,
   unavailableResponse,
 } from "./handlers/handler.ts";
-import { webhookResults } from "./handlers/webhook.ts";
+import { addWebhookMetrics } from "./handlers/webhook_metrics.ts";
 import type { Log, LogLevel } from "./log.ts";
 import { Counter, Histogram, Metrics } from "./metrics.ts";
-import { routes } from "./routes.ts";
-import { importKey } from "./signature.ts";
+import { providers } from "./providers/providers.ts";
+import { matchRoute, routes } from "./routes.ts";
+import type { Verifier } from "./signature.ts";
 import { type Store, StoreUnavailable } from "./store/store.ts";
 
 /** The `path` label of all requests that match no route. */
@@ -51,10 +52,7 @@ export async function startServer(
     "http_requests_total",
     new Counter("HTTP requests by route and status.", ["path", "status"]),
   );
-  const webhookRequests = metrics.add(
-    "webhook_requests_total",
-    new Counter("Webhook deliveries by what became of them.", ["result"]),
-  );
+  const webhookMetrics = addWebhookMetrics(metrics);
   const latencyMs = metrics.add(
     "request_latency_ms",
     new Histogram(
@@ -63,7 +61,6 @@ export async function startServer(
     ),
   );
   // Series that are there from the start have a rate from the first event on.
-  for (const result of webhookResults) webhookRequests.add([result], 0);
   for (const path of routes.keys()) requests.add([path, "200"], 0);
   requests.add([unmatchedPath, "404"], 0);
 
@@ -71,14 +68,18 @@ export async function startServer(
   let inFlight = 0;
   let onAllAnswered: (() => void) | undefined;
   const bodies = new BodyReader();
+  const verifiers = new Map<string, Verifier>();
+  for (const provider of providers) {
+    const verifier = await provider.verifier(config.secrets);
+    if (verifier !== undefined) verifiers.set(provider.name, verifier);
+  }
   const service: Service = {
-    webhookKey: config.webhookSecret === undefined
-      ? undefined
-      : await importKey(config.webhookSecret),
+    verifiers,
+    secrets: config.secrets,
     store,
     bodies,
     metrics,
-    webhookRequests,
+    webhookMetrics,
     isStopping: () => stopping,
   };
 
@@ -87,18 +88,23 @@ export async function startServer(
     const startMs = performance.now();
     const requestId = crypto.randomUUID();
     const { path, query } = splitUrl(request.url);
-    const methods = routes.get(path);
+    const match = matchRoute(path);
+    const methods = match && routes.get(match.route);
     const handler = methods?.get(request.method);
     const logFields: Exchange["logFields"] = {};
     let response: Response;
-    if (methods === undefined) {
+    if (match === undefined || methods === undefined) {
       response = errorResponse(404, "Not Found");
     } else if (handler === undefined) {
       const allow = Array.from(methods.keys()).join(", ");
       response = errorResponse(405, "Method Not Allowed", { allow });
     } else {
       try {
-        response = await handler({ request, query, logFields }, service);
+        const { parameter } = match;
+        response = await handler(
+          { request, query, parameter, logFields },
+          service,
+        );
       } catch (error) {
         response = errorToResponse(error, logFields);
       }
@@ -106,7 +112,7 @@ export async function startServer(
     response.headers.set("x-request-id", requestId);
     const { status } = response;
     const durationMs = performance.now() - startMs;
-    requests.add([methods === undefined ? unmatchedPath : path, `${status}`]);
+    requests.add([match?.route ?? unmatchedPath, `${status}`]);
     latencyMs.observe(durationMs);
     log.write(levelOf(status), {
       request_id: requestId,

@@ -9,10 +9,20 @@ import { Buffer } from "node:buffer";
 /** The reasons for which a signature is refused. */
 export const signatureFaults = ["missing", "malformed", "mismatch"] as const;
 
-/** What {@linkcode verify} says of a signature. */
+/** What a {@linkcode Verifier} says of a request. */
 export type Verdict =
-  | { readonly ok: true }
+  | {
+    readonly ok: true;
+    /** `true` if the signature was made with the secret before this one. */
+    readonly withPrevious: boolean;
+  }
   | { readonly ok: false; readonly reason: typeof signatureFaults[number] };
+
+/** Checks a request's signature over the bytes of its body. */
+export type Verifier = (
+  request: Request,
+  bytes: Uint8Array<ArrayBuffer>,
+) => Promise<Verdict>;
 
 const hmacSha256 = { name: "HMAC", hash: "SHA-256" };
 
@@ -28,24 +38,40 @@ export function importKey(secret: string): Promise<CryptoKey> {
 }
 
 /**
- * Checks a signature header against the bytes it was made for, in constant time.
+ * A verifier of hex HMAC-SHA256 signatures, which compares in constant time.
  *
- * @param header 64 hex digits in either case, or `null` where there is none.
+ * @param secret The secret; without it there is nothing to verify with.
+ * @param previousSecret Is accepted too, while a secret is being changed.
+ * @param signatureOf Takes the signature out of a request: 64 hex digits in
+ * either case, anything else is malformed.
  */
-export async function verify(
-  key: CryptoKey,
-  bytes: Uint8Array<ArrayBuffer>,
-  header: string | null,
-): Promise<Verdict> {
-  if (header === null) return { ok: false, reason: "missing" };
-  if (!/^[0-9a-fA-F]{64}$/.test(header)) {
-    return { ok: false, reason: "malformed" };
-  }
-  const signature = Buffer.from(header, "hex");
-  // WebCrypto compares in constant time: https://w3c.github.io/webcrypto/#hmac-operations-verify
-  return await crypto.subtle.verify("HMAC", key, signature, bytes)
-    ? { ok: true }
-    : { ok: false, reason: "mismatch" };
+export async function hmacVerifier(
+  secret: string | undefined,
+  previousSecret: string | undefined,
+  signatureOf: (request: Request) => string | null,
+): Promise<Verifier | undefined> {
+  if (secret === undefined) return undefined;
+  const key = await importKey(secret);
+  const previousKey = previousSecret === undefined
+    ? undefined
+    : await importKey(previousSecret);
+  return async (request, bytes) => {
+    const hex = signatureOf(request);
+    if (hex === null) return { ok: false, reason: "missing" };
+    if (!/^[0-9a-fA-F]{64}$/.test(hex)) {
+      return { ok: false, reason: "malformed" };
+    }
+    const signature = Buffer.from(hex, "hex");
+    // WebCrypto's comparison takes the same time whatever it compares.
+    if (await crypto.subtle.verify("HMAC", key, signature, bytes)) {
+      return { ok: true, withPrevious: false };
+    }
+    if (
+      previousKey !== undefined &&
+      await crypto.subtle.verify("HMAC", previousKey, signature, bytes)
+    ) return { ok: true, withPrevious: true };
+    return { ok: false, reason: "mismatch" };
+  };
 }
 
 /** Signs the bytes: 64 lower-case hex digits, the value of `X-Signature`. */

@@ -2,6 +2,14 @@ import assert from "node:assert/strict";
 import denoConfig from "../deno.json" with { type: "json" };
 import { ConfigError, localUrl, readConfig } from "../lib/config.ts";
 
+const secretNames = [
+  "WEBHOOK_SECRET",
+  "WEBHOOK_SECRET_PREVIOUS",
+  "WHATSAPP_APP_SECRET",
+  "WHATSAPP_APP_SECRET_PREVIOUS",
+  "WHATSAPP_VERIFY_TOKEN",
+];
+
 type Variables = Record<string, string>;
 
 function read(variables: Variables) {
@@ -18,8 +26,13 @@ function errorFrom(variables: Variables): ConfigError {
   assert.fail(`accepted ${JSON.stringify(variables)}`);
 }
 
+/** All secrets, unset but for these. */
+function secrets(set: Variables = {}) {
+  return Object.fromEntries(secretNames.map((name) => [name, set[name]]));
+}
+
 const defaults = {
-  webhookSecret: undefined,
+  secrets: secrets(),
   databasePath: "/data/app.db",
   logLevel: "INFO",
   host: "0.0.0.0",
@@ -30,7 +43,7 @@ Deno.test("readConfig() gives the defaults when variables are missing or empty",
   assert.deepEqual(read({}), defaults);
   assert.deepEqual(
     read({
-      WEBHOOK_SECRET: "",
+      ...Object.fromEntries(secretNames.map((name) => [name, ""])),
       DATABASE_URL: "",
       LOG_LEVEL: "",
       HOST: "",
@@ -42,8 +55,13 @@ Deno.test("readConfig() gives the defaults when variables are missing or empty",
 
 Deno.test("readConfig() takes the value when a variable is valid", () => {
   const accepted: [variable: string, value: string, expected: object][] = [
-    ["WEBHOOK_SECRET", " ", { webhookSecret: " " }],
-    ["WEBHOOK_SECRET", "für", { webhookSecret: "für" }],
+    ...secretNames.flatMap((name) =>
+      [" ", "für"].map((value): [string, string, object] => [
+        name,
+        value,
+        { secrets: secrets({ [name]: value }) },
+      ])
+    ),
     ["DATABASE_URL", "sqlite:////abs/app.db", { databasePath: "/abs/app.db" }],
     ["DATABASE_URL", "sqlite:///rel/app.db", { databasePath: "rel/app.db" }],
     ["DATABASE_URL", "sqlite:///./app.db", { databasePath: "./app.db" }],
@@ -78,7 +96,7 @@ Deno.test("readConfig() throws with the variable and its value when that can't b
       "postgres://localhost/app",
       "sqlite:////data\0.db",
     ],
-    LOG_LEVEL: ["TRACE", "WARN", "INFO ", "1"],
+    LOG_LEVEL: ["TRACE", "WARN", "INFO ", "INFO\n", "1", "ınfo", "WARNıNG"],
     HOST: ["a b", "http://localhost", "[::1]", "localhost\n", "host/path"],
     PORT: ["0", "65536", "-1", "1.5", "1e3", "0x50", " 80", "80\n", "http"],
   };
@@ -115,9 +133,15 @@ Deno.test("readConfig() names every variable when several can't be used", () => 
 
 Deno.test("readConfig() keeps the password back when a refused URL holds one", () => {
   const urls: [url: string, value: string][] = [
-    ["mysql://app:hunter2@db/x", "mysql://app:***@db/x"],
-    ["redis://:hunter2@db", "redis://:***@db"],
-    ["pg://app:@hunter2:/@db/x", "pg://app:***@db/x"],
+    ["mysql://app:hunter2@db/x", "mysql://***@db/x"],
+    ["redis://:hunter2@db", "redis://***@db"],
+    ["redis://hunter2@db", "redis://***@db"],
+    ["pg://app:@hunter2:/@db/x", "pg://***@db/x"],
+    ["pg://app:hunter2\n@db/x", "pg://***@db/x"],
+    ["app:hunter2@db/x", "***@db/x"],
+    ["pg://db/x?user=app&password=hunter2", "pg://db/x?***"],
+    ["pg://app:hunter2@db/x?password=hunter2#\n?", "pg://***@db/x?***"],
+    ["pg://db/x?password=hunter2@", "pg://***@"],
   ];
   for (const [url, value] of urls) {
     const { faults, message } = errorFrom({ DATABASE_URL: url });
@@ -128,7 +152,7 @@ Deno.test("readConfig() keeps the password back when a refused URL holds one", (
 
 Deno.test("readConfig() keeps the secret back when something else can't be used", () => {
   const { faults, message } = errorFrom({
-    WEBHOOK_SECRET: "s3cret",
+    ...Object.fromEntries(secretNames.map((name) => [name, "s3cret"])),
     PORT: "x",
   });
   assert.deepEqual(faults.map(({ variable }) => variable), ["PORT"]);

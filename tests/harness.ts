@@ -13,6 +13,8 @@ import { DatabaseSync } from "node:sqlite";
 import denoConfig from "../deno.json" with { type: "json" };
 
 export const secret = "s3cret-für-tests";
+export const whatsappSecret = "4pp-s3cret";
+export const verifyToken = "v3rify/token";
 
 /** A line of the server's log. */
 export type LogLine = Record<string, unknown> & { ts: string; level: string };
@@ -117,6 +119,8 @@ export class TestServer implements AsyncDisposable {
       HOST: "127.0.0.1",
       PORT: `${port}`,
       WEBHOOK_SECRET: secret,
+      WHATSAPP_APP_SECRET: whatsappSecret,
+      WHATSAPP_VERIFY_TOKEN: verifyToken,
       DATABASE_URL: `sqlite:///${dir}/app.db`,
       ...env,
     };
@@ -195,6 +199,18 @@ export class TestServer implements AsyncDisposable {
     return response.status;
   }
 
+  /** Posts a body as the WhatsApp Cloud API does. */
+  postWhatsapp(
+    body: string | Uint8Array<ArrayBuffer>,
+    signature = `sha256=${signatureOf(body, whatsappSecret)}`,
+  ): Promise<Response> {
+    return this.fetch("/webhook/whatsapp", {
+      method: "POST",
+      body,
+      headers: { "x-hub-signature-256": signature },
+    });
+  }
+
   /** The value of one series of `/metrics`. */
   async metric(series: string): Promise<number> {
     const text = await (await this.fetch("/metrics")).text();
@@ -243,7 +259,9 @@ export class TestServer implements AsyncDisposable {
     if (this.ownsDir) await Deno.remove(this.dir, { recursive: true });
     assert.deepEqual(this.noise, [], "stdout holds nothing but log lines");
     const log = JSON.stringify(this.log);
-    assert(!log.includes(secret), "no secret in the log");
+    for (const hidden of [secret, whatsappSecret, verifyToken]) {
+      assert(!log.includes(hidden), "no secret in the log");
+    }
     assert(!log.includes("Hello"), "no text of a message in the log");
     assert.equal(stderr, "", "nothing on stderr");
   }

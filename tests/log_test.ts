@@ -139,3 +139,47 @@ Deno.test("Log.flush() returns when the sink throws, and later lines still come 
   log.flush();
   assert.deepEqual(memory.lines.map((line) => JSON.parse(line).n), [2]);
 });
+
+Deno.test("Log.flush() starts a new line when a line before it broke off, however long the sink threw", () => {
+  for (const throwing of [1, 2, 5]) {
+    const memory = new MemorySink(5);
+    // One write comes through in part, the next ones throw, then all is well.
+    let calls = 0;
+    const log = new Log("INFO", {
+      writeSync(bytes) {
+        calls++;
+        if (calls > 1 && calls <= 1 + throwing) {
+          throw new Deno.errors.BrokenPipe();
+        }
+        return memory.writeSync(bytes);
+      },
+    });
+    for (let n = 0; n < throwing + 2; n++) {
+      log.write("INFO", { n });
+      log.flush();
+    }
+    const [broken, ...whole] = memory.lines;
+    assert.equal(broken, '{"ts"', `${throwing}`);
+    assert.deepEqual(
+      whole.map((line) => JSON.parse(line).n),
+      [throwing, throwing + 1],
+    );
+  }
+});
+
+Deno.test("Log.flush() adds no empty line when the sink threw between two lines", () => {
+  const memory = new MemorySink();
+  let broken = false;
+  const log = new Log("INFO", {
+    writeSync(bytes) {
+      if (broken) throw new Deno.errors.BrokenPipe();
+      return memory.writeSync(bytes);
+    },
+  });
+  for (const n of [1, 2, 3]) {
+    broken = n === 2;
+    log.write("INFO", { n });
+    log.flush();
+  }
+  assert.deepEqual(memory.lines.map((line) => JSON.parse(line).n), [1, 3]);
+});

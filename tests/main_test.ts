@@ -38,7 +38,9 @@ Deno.test("main() prints the commands, options and variables when asked for help
     assert.equal(code, 0);
     assert.equal(stderr, "");
     const words = "serve sign healthcheck --print-curl --help --version " +
-      "WEBHOOK_SECRET DATABASE_URL LOG_LEVEL HOST PORT";
+      "WEBHOOK_SECRET WEBHOOK_SECRET_PREVIOUS WHATSAPP_APP_SECRET " +
+      "WHATSAPP_APP_SECRET_PREVIOUS WHATSAPP_VERIFY_TOKEN " +
+      "DATABASE_URL LOG_LEVEL HOST PORT";
     for (const word of words.split(" ")) {
       assert(stdout.includes(word), `${word} in the help`);
     }
@@ -95,7 +97,7 @@ Deno.test("main() exits with 1 and one log line when variables are wrong, all na
       Object.keys(wrong).sort(),
     );
     for (const [variable, value] of Object.entries(wrong)) {
-      const shown = value.replace("hunter2", "***");
+      const shown = value.replace("app:hunter2", "***");
       assert(message.includes(`${variable}="${shown}"`), message);
     }
     assert(!stdout.includes("hunter2"), "no password");

@@ -34,7 +34,7 @@ export async function serve(
       log.write("ERROR", { message, reason, reason_detail: detail });
     }
   });
-  if (config.webhookSecret === undefined) {
+  if (config.secrets.WEBHOOK_SECRET === undefined) {
     log.write("ERROR", { message: "WEBHOOK_SECRET is not set" });
   }
   let server: Server;
@@ -94,7 +94,9 @@ async function exampleCurl(config: Config): Promise<string> {
     ts: `${new Date().toISOString().slice(0, 19)}Z`,
     text: "Hello",
   });
-  const key = await importKey(config.webhookSecret ?? "");
+  const secret = config.secrets.WEBHOOK_SECRET;
+  if (secret === undefined) return "No curl command: WEBHOOK_SECRET is not set";
+  const key = await importKey(secret);
   const signature = await sign(key, new TextEncoder().encode(body));
   return [
     "Deliver a first message:",

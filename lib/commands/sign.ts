@@ -17,7 +17,8 @@ export async function printSignature(
   config: Config,
   file: string | undefined,
 ): Promise<number> {
-  if (config.webhookSecret === undefined) {
+  const secret = config.secrets.WEBHOOK_SECRET;
+  if (secret === undefined) {
     console.error("Cannot sign: WEBHOOK_SECRET is not set");
     return 1;
   }
@@ -30,7 +31,7 @@ export async function printSignature(
     console.error(`Cannot read ${file}: ${(error as Error).message}`);
     return 1;
   }
-  const key = await importKey(config.webhookSecret);
+  const key = await importKey(secret);
   console.log(await sign(key, body));
   return 0;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { providers } from "../providers/providers.ts";
 import { StoreUnavailable } from "../store/store.ts";
 import { errorResponse, type Handler } from "./handler.ts";
 
@@ -14,8 +15,10 @@ export const getLive: Handler = () => Response.json({ status: "live" });
 export const getReady: Handler = async (_exchange, service) => {
   const problems: string[] = [];
   if (service.isStopping()) problems.push("the server is shutting down");
-  if (service.webhookKey === undefined) {
-    problems.push("WEBHOOK_SECRET is not set");
+  for (const { name, isRequired, secretVariables } of providers) {
+    if (isRequired && !service.verifiers.has(name)) {
+      problems.push(`${secretVariables[0]} is not set`);
+    }
   }
   try {
     await service.store.ping();

@@ -4,10 +4,18 @@
  * @module
  */
 
-import type { Message } from "../message.ts";
+import type {
+  DeliveredEvent,
+  DeliveredMessage,
+  Delivery,
+  Message,
+} from "../message.ts";
 
-/** What became of a message: a new row, or one that was there already. */
-export type Inserted = "created" | "duplicate";
+/** How much of a delivery was new; the rest was there already. */
+export interface Inserted {
+  readonly newMessages: number;
+  readonly newEvents: number;
+}
 
 /** Why a store can't do its work now. */
 export const unavailableReasons = [
@@ -65,12 +73,35 @@ export interface MessageFilter {
   readonly sinceMs?: number;
   /** A substring of the text, in any case. */
   readonly q?: string;
+  readonly type?: string;
+}
+
+/** Which events to list; absent filters match everything. */
+export interface EventFilter {
+  readonly kind?: string;
+  readonly sinceMs?: number;
+  readonly messageId?: string;
 }
 
 /** A part of a list, and how long the whole list is. */
-export interface Page {
-  readonly data: readonly Message[];
+export interface Page<Item> {
+  readonly data: readonly Item[];
   readonly total: number;
+}
+
+/** When the service stored something: an ISO-8601 instant in UTC. */
+interface Received {
+  readonly received_at: string;
+}
+
+/** An event as it is stored. */
+export type StoredEvent = DeliveredEvent & Received;
+
+/** All there is about a message. */
+export interface MessageDetails {
+  readonly message: DeliveredMessage & Received;
+  /** The delivery statuses as they were sent, by instant. */
+  readonly statuses: readonly string[];
 }
 
 /** Figures over all messages. */
@@ -86,12 +117,27 @@ export interface Stats {
   readonly last_message_ts: string | null;
 }
 
-/** Keeps messages. Every method rejects with {@linkcode StoreUnavailable}. */
+/** Keeps deliveries. Every method rejects with {@linkcode StoreUnavailable}. */
 export interface Store {
-  /** Stores a message once. It resolves when the row is on disk, not before. */
-  insert(message: Message): Promise<Inserted>;
+  /**
+   * Stores a delivery, each message and event of it once, all of them or none.
+   * It resolves when they are on disk, not before.
+   */
+  insert(delivery: Delivery): Promise<Inserted>;
   /** Lists messages by instant, then by `message_id` in binary order. */
-  list(filter: MessageFilter, limit: number, offset: number): Promise<Page>;
+  listMessages(
+    filter: MessageFilter,
+    limit: number,
+    offset: number,
+  ): Promise<Page<Message>>;
+  /** Looks one message up. */
+  getMessage(messageId: string): Promise<MessageDetails | undefined>;
+  /** Lists events by instant, then by `event_id`. */
+  listEvents(
+    filter: EventFilter,
+    limit: number,
+    offset: number,
+  ): Promise<Page<StoredEvent>>;
   stats(): Promise<Stats>;
   /** Resolves if the store answers and its schema is applied. */
   ping(): Promise<void>;

@@ -7,9 +7,12 @@
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { Message } from "../../message.ts";
 import {
+  type EventFilter,
+  type MessageDetails,
   type MessageFilter,
   type Page,
   type Stats,
+  type StoredEvent,
   StoreUnavailable,
 } from "../store.ts";
 import { fold } from "./fold.ts";
@@ -31,23 +34,74 @@ export class Reader {
     }
   }
 
-  /** See `Store.list()`. The page and the total are of the same moment. */
-  list(filter: MessageFilter, limit: number, offset: number): Page {
-    const { where, values } = whereClause(filter);
-    return transaction(this.#db, "DEFERRED", () => ({
-      data: this.#all(
-        `SELECT message_id, from_msisdn AS "from", to_msisdn AS "to", ts, text
-           FROM messages ${where}
-          ORDER BY ts_ms, message_id LIMIT ? OFFSET ?`,
-        ...values,
-        limit,
-        offset,
-      ) as unknown as Message[],
-      total: this.#get(
-        `SELECT count(*) AS total FROM messages ${where}`,
-        ...values,
-      ).total as number,
-    }));
+  /** See `Store.listMessages()`. */
+  listMessages(
+    { from, sinceMs, q, type }: MessageFilter,
+    limit: number,
+    offset: number,
+  ): Page<Message> {
+    return this.#page<Message>(
+      {
+        table: "messages",
+        columns: messageColumns,
+        conditions: {
+          "from_msisdn = ?": from,
+          "ts_ms >= ?": sinceMs,
+          "type = ?": type,
+          // instr() has no wildcards to escape, unlike LIKE.
+          "instr(coalesce(text_folded, lower(text)), ?) > 0": q === undefined
+            ? undefined
+            : fold(q),
+        },
+        order: "ts_ms, message_id",
+      },
+      limit,
+      offset,
+    );
+  }
+
+  /** See `Store.getMessage()`. */
+  getMessage(messageId: string): MessageDetails | undefined {
+    return transaction(this.#db, "DEFERRED", () => {
+      const message = this.#db.prepare(
+        `SELECT ${messageColumns}, type, contact_name,
+                created_at AS received_at, payload
+           FROM messages WHERE message_id = ?`,
+      ).get(messageId) as MessageDetails["message"] | undefined;
+      if (message === undefined) return undefined;
+      const statuses = this.#all(
+        `SELECT ts_ms, payload FROM events
+          WHERE message_id = ? AND kind = 'status' ORDER BY seq`,
+        messageId,
+      ) as unknown as { ts_ms: number; payload: string }[];
+      statuses.sort((a, b) =>
+        a.ts_ms - b.ts_ms || statusRank(a.payload) - statusRank(b.payload)
+      );
+      return { message, statuses: statuses.map(({ payload }) => payload) };
+    });
+  }
+
+  /** See `Store.listEvents()`. */
+  listEvents(
+    { kind, sinceMs, messageId }: EventFilter,
+    limit: number,
+    offset: number,
+  ): Page<StoredEvent> {
+    return this.#page<StoredEvent>(
+      {
+        table: "events",
+        columns:
+          "event_id, kind, message_id, ts, created_at AS received_at, payload",
+        conditions: {
+          "kind = ?": kind,
+          "ts_ms >= ?": sinceMs,
+          "message_id = ?": messageId,
+        },
+        order: "ts_ms, event_id",
+      },
+      limit,
+      offset,
+    );
   }
 
   /** See `Store.stats()`. All figures are of the same moment. */
@@ -77,6 +131,34 @@ export class Reader {
     });
   }
 
+  /** A page and its total, of the same moment. */
+  #page<Item>(
+    { table, columns, conditions, order }: ListQuery,
+    limit: number,
+    offset: number,
+  ): Page<Item> {
+    const given = Object.entries(conditions).filter(([, value]) =>
+      value !== undefined
+    );
+    const where = given.length === 0
+      ? ""
+      : `WHERE ${given.map(([condition]) => condition).join(" AND ")}`;
+    const values = given.map(([, value]) => value as SQLInputValue);
+    return transaction(this.#db, "DEFERRED", () => ({
+      data: this.#all(
+        `SELECT ${columns} FROM ${table} ${where}
+          ORDER BY ${order} LIMIT ? OFFSET ?`,
+        ...values,
+        limit,
+        offset,
+      ) as unknown as Item[],
+      total: this.#get(
+        `SELECT count(*) AS total FROM ${table} ${where}`,
+        ...values,
+      ).total as number,
+    }));
+  }
+
   #all(sql: string, ...values: SQLInputValue[]) {
     return this.#db.prepare(sql).all(...values);
   }
@@ -86,24 +168,22 @@ export class Reader {
   }
 }
 
-function whereClause({ from, sinceMs, q }: MessageFilter) {
-  const conditions: string[] = [];
-  const values: SQLInputValue[] = [];
-  if (from !== undefined) {
-    conditions.push("from_msisdn = ?");
-    values.push(from);
-  }
-  if (sinceMs !== undefined) {
-    conditions.push("ts_ms >= ?");
-    values.push(sinceMs);
-  }
-  if (q !== undefined) {
-    // instr() has no wildcards to escape, unlike LIKE.
-    conditions.push("instr(coalesce(text_folded, lower(text)), ?) > 0");
-    values.push(fold(q));
-  }
-  const where = conditions.length > 0
-    ? `WHERE ${conditions.join(" AND ")}`
-    : "";
-  return { where, values };
+/** A message's statuses in the order it goes through them. */
+const statusOrder = ["sent", "delivered", "read", "played"];
+
+/** Statuses of the same second arrive in any order. */
+function statusRank(payload: string): number {
+  const rank = statusOrder.indexOf(JSON.parse(payload).status);
+  return rank < 0 ? statusOrder.length : rank;
+}
+
+const messageColumns =
+  `message_id, from_msisdn AS "from", to_msisdn AS "to", ts, text`;
+
+interface ListQuery {
+  readonly table: string;
+  readonly columns: string;
+  /** Conditions with one value each; those without a value don't apply. */
+  readonly conditions: Readonly<Record<string, SQLInputValue | undefined>>;
+  readonly order: string;
 }

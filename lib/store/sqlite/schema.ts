@@ -32,6 +32,23 @@ const migrations = [
    ) STRICT;
    CREATE INDEX messages_by_instant ON messages (ts_ms, message_id);
    CREATE INDEX messages_by_sender ON messages (from_msisdn, ts_ms, message_id);`,
+
+  `ALTER TABLE messages ADD COLUMN type TEXT NOT NULL DEFAULT 'text';
+   ALTER TABLE messages ADD COLUMN contact_name TEXT;
+   ALTER TABLE messages ADD COLUMN payload TEXT;
+   CREATE TABLE events (
+     seq INTEGER PRIMARY KEY AUTOINCREMENT,
+     event_id TEXT NOT NULL UNIQUE,
+     kind TEXT NOT NULL,
+     message_id TEXT,
+     ts TEXT NOT NULL,
+     ts_ms INTEGER NOT NULL,
+     payload TEXT NOT NULL,
+     created_at TEXT NOT NULL
+   ) STRICT;
+   CREATE INDEX events_by_instant ON events (ts_ms, event_id);
+   CREATE INDEX events_by_message ON events (message_id, ts_ms, event_id)
+     WHERE message_id IS NOT NULL;`,
 ];
 
 /** The version this program writes, as `PRAGMA user_version`. */

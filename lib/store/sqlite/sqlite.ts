@@ -1,31 +1,37 @@
 /**
  * The store in SQLite: a connection that writes, one that reads, and the list
- * of messages that wait for the next commit.
+ * of deliveries that wait for the next commit.
  *
  * @module
  */
 
-import type { Message } from "../../message.ts";
+import type { Delivery, Message } from "../../message.ts";
 import {
+  type EventFilter,
   type Inserted,
+  type MessageDetails,
   type MessageFilter,
   type Page,
   type Stats,
   type Store,
+  type StoredEvent,
   StoreUnavailable,
 } from "../store.ts";
 import { Connection } from "./connection.ts";
 
 interface Waiting {
-  readonly message: Message;
+  readonly delivery: Delivery;
+  readonly rows: number;
+  readonly payloadChars: number;
   resolve(inserted: Inserted): void;
   reject(error: StoreUnavailable): void;
 }
 
-/** How many messages may wait for a commit; past it, `queue_full`. */
-const maxWaiting = 10_000;
-/** How many messages one transaction takes: about 50 ms of work. */
-const maxBatch = 2_000;
+/** How much may wait for a commit; past either bound, `queue_full`. */
+const maxWaitingRows = 10_000;
+const maxWaitingPayloadChars = 64 << 20;
+/** How many rows one transaction takes, or one delivery: about 50 ms of work. */
+const maxBatchRows = 2_000;
 /** How long after a failed attempt the database is tried again. */
 const reopenDelayMs = 1000;
 /** How long `ping()` waits for an answer. */
@@ -46,6 +52,8 @@ export class SqliteStore implements Store {
   #closing = false;
   #reopenTimer?: ReturnType<typeof setTimeout>;
   #waiting: Waiting[] = [];
+  #waitingRows = 0;
+  #waitingPayloadChars = 0;
   #committing = false;
   #onDrained?: () => void;
 
@@ -63,23 +71,54 @@ export class SqliteStore implements Store {
     this.#open();
   }
 
-  insert(message: Message): Promise<Inserted> {
+  insert(delivery: Delivery): Promise<Inserted> {
     return new Promise((resolve, reject) => {
       if (this.#problem !== null) return reject(this.#problem);
-      if (this.#waiting.length >= maxWaiting) {
-        return reject(new StoreUnavailable("queue_full"));
-      }
-      this.#waiting.push({ message, resolve, reject });
+      const { messages, events } = delivery;
+      const rows = messages.length + events.length;
+      const payloadChars = [...messages, ...events].reduce(
+        (sum, { payload }) => sum + (payload?.length ?? 0),
+        0,
+      );
+      if (
+        this.#waitingRows >= maxWaitingRows ||
+        this.#waitingPayloadChars >= maxWaitingPayloadChars
+      ) return reject(new StoreUnavailable("queue_full"));
+      this.#waiting.push({ delivery, rows, payloadChars, resolve, reject });
+      this.#waitingRows += rows;
+      this.#waitingPayloadChars += payloadChars;
       this.#commitNext();
     });
   }
 
-  async list(
+  async listMessages(
     filter: MessageFilter,
     limit: number,
     offset: number,
-  ): Promise<Page> {
-    return await this.#usable(this.#reader).call("list", filter, limit, offset);
+  ): Promise<Page<Message>> {
+    return await this.#usable(this.#reader).call(
+      "listMessages",
+      filter,
+      limit,
+      offset,
+    );
+  }
+
+  async getMessage(messageId: string): Promise<MessageDetails | undefined> {
+    return await this.#usable(this.#reader).call("getMessage", messageId);
+  }
+
+  async listEvents(
+    filter: EventFilter,
+    limit: number,
+    offset: number,
+  ): Promise<Page<StoredEvent>> {
+    return await this.#usable(this.#reader).call(
+      "listEvents",
+      filter,
+      limit,
+      offset,
+    );
   }
 
   async stats(): Promise<Stats> {
@@ -122,21 +161,31 @@ export class SqliteStore implements Store {
     this.#committing = true;
     // What arrives during a commit joins the next one.
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, maxBatch);
+      const batch = this.#nextBatch();
       try {
-        const created = await this.#usable(this.#writer).call(
+        const inserted = await this.#usable(this.#writer).call(
           "insert",
-          batch.map(({ message }) => message),
+          batch.map(({ delivery }) => delivery),
         );
-        batch.forEach(({ resolve }, index) =>
-          resolve(created[index] ? "created" : "duplicate")
-        );
+        batch.forEach(({ resolve }, index) => resolve(inserted[index]));
       } catch (error) {
         for (const { reject } of batch) reject(error as StoreUnavailable);
       }
     }
     this.#committing = false;
     this.#onDrained?.();
+  }
+
+  #nextBatch(): Waiting[] {
+    let rows = 0;
+    let count = 0;
+    while (count < this.#waiting.length && rows < maxBatchRows) {
+      const { rows: deliveryRows, payloadChars } = this.#waiting[count++];
+      rows += deliveryRows;
+      this.#waitingPayloadChars -= payloadChars;
+    }
+    this.#waitingRows -= rows;
+    return this.#waiting.splice(0, count);
   }
 
   async #open(): Promise<void> {

@@ -8,8 +8,9 @@
 /// <reference lib="deno.worker" />
 
 import { DatabaseSync } from "node:sqlite";
-import type { Message } from "../../message.ts";
+import type { Delivery } from "../../message.ts";
 import {
+  type EventFilter,
   type MessageFilter,
   StoreUnavailable,
   type UnavailableReason,
@@ -53,10 +54,13 @@ function close(): void {
 const operations = {
   open,
   close,
-  insert: (batch: readonly Message[]) => writer.insert(batch),
+  insert: (batch: readonly Delivery[]) => writer.insert(batch),
   ping: () => reader.ping(),
-  list: (filter: MessageFilter, limit: number, offset: number) =>
-    reader.list(filter, limit, offset),
+  listMessages: (filter: MessageFilter, limit: number, offset: number) =>
+    reader.listMessages(filter, limit, offset),
+  getMessage: (messageId: string) => reader.getMessage(messageId),
+  listEvents: (filter: EventFilter, limit: number, offset: number) =>
+    reader.listEvents(filter, limit, offset),
   stats: () => reader.stats(),
 };
 

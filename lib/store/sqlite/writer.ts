@@ -1,58 +1,102 @@
 /**
- * The writing side: many messages, one transaction, one sync.
+ * The writing side: many deliveries, one transaction, one sync.
  *
  * @module
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { parseInstant } from "../../instant.ts";
-import type { Message } from "../../message.ts";
+import type {
+  DeliveredEvent,
+  DeliveredMessage,
+  Delivery,
+} from "../../message.ts";
+import type { Inserted } from "../store.ts";
 import { foldBeyondAscii } from "./fold.ts";
 import { transaction } from "./transaction.ts";
 
 /** Writes through the one connection that writes. */
 export class Writer {
   readonly #db: DatabaseSync;
-  readonly #insert: StatementSync;
+  readonly #insertMessage: StatementSync;
+  readonly #insertEvent: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
-    // The unique index settles duplicates. A look-up first would leave a gap in
+    // The unique indexes settle duplicates. A look-up first would leave a gap in
     // which the same message arrives again.
-    this.#insert = db.prepare(
+    this.#insertMessage = db.prepare(
       `INSERT INTO messages
-         (message_id, from_msisdn, to_msisdn, ts, ts_ms, text, text_folded, created_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         (message_id, from_msisdn, to_msisdn, ts, ts_ms, text, text_folded,
+          type, contact_name, payload, created_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (message_id) DO NOTHING`,
+    );
+    this.#insertEvent = db.prepare(
+      `INSERT INTO events
+         (event_id, kind, message_id, ts, ts_ms, payload, created_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?)
+       ON CONFLICT (event_id) DO NOTHING`,
     );
   }
 
   /**
-   * Stores a batch, all of it or nothing.
+   * Stores a batch of deliveries, all of it or nothing.
    *
-   * @returns For each message whether it is a new row. When it returns, the rows
-   * are on disk.
+   * @returns For each delivery what was new. When it returns, all rows are on
+   * disk.
    */
-  insert(batch: readonly Message[]): boolean[] {
+  insert(batch: readonly Delivery[]): Inserted[] {
     const createdAt = new Date().toISOString();
     return transaction(
       this.#db,
       "IMMEDIATE",
-      () => batch.map((message) => this.#insertOne(message, createdAt)),
+      () =>
+        batch.map(({ messages, events }) => ({
+          newMessages: countIf(
+            messages,
+            (message) => this.#addMessage(message, createdAt),
+          ),
+          newEvents: countIf(
+            events,
+            (event) => this.#addEvent(event, createdAt),
+          ),
+        })),
     );
   }
 
-  #insertOne({ message_id, from, to, ts, text }: Message, createdAt: string) {
-    const { changes } = this.#insert.run(
-      message_id,
-      from,
-      to,
-      ts,
-      parseInstant(ts)!,
+  #addMessage(message: DeliveredMessage, createdAt: string): boolean {
+    const { text } = message;
+    const { changes } = this.#insertMessage.run(
+      message.message_id,
+      message.from,
+      message.to,
+      message.ts,
+      parseInstant(message.ts)!,
       text,
       text === null ? null : foldBeyondAscii(text),
+      message.type,
+      message.contact_name,
+      message.payload,
       createdAt,
     );
     return changes === 1;
   }
+
+  #addEvent(event: DeliveredEvent, createdAt: string): boolean {
+    const { changes } = this.#insertEvent.run(
+      event.event_id,
+      event.kind,
+      event.message_id,
+      event.ts,
+      parseInstant(event.ts)!,
+      event.payload,
+      createdAt,
+    );
+    return changes === 1;
+  }
+}
+
+function countIf<T>(items: readonly T[], test: (item: T) => boolean): number {
+  return items.reduce((count, item) => test(item) ? count + 1 : count, 0);
 }

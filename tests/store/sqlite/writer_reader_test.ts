@@ -1,24 +1,68 @@
 import assert from "node:assert/strict";
-import type { Message } from "../../../lib/message.ts";
+import fc from "fast-check";
+import type {
+  DeliveredEvent,
+  DeliveredMessage,
+  Delivery,
+  Message,
+} from "../../../lib/message.ts";
 import { Reader } from "../../../lib/store/sqlite/reader.ts";
 import { migrate } from "../../../lib/store/sqlite/schema.ts";
 import { Writer } from "../../../lib/store/sqlite/writer.ts";
-import type { MessageFilter } from "../../../lib/store/store.ts";
+import type { EventFilter, MessageFilter } from "../../../lib/store/store.ts";
 import { TempDatabase } from "./temp_database.ts";
 
 const allRows = 1000;
 
 let lastId = 0;
 
-function message(fields: Partial<Message> = {}): Message {
+function message(fields: Partial<DeliveredMessage> = {}): DeliveredMessage {
   return {
     message_id: `m${++lastId}`,
     from: "+1",
     to: "+2",
     ts: "2025-01-15T10:00:00Z",
     text: null,
+    type: "text",
+    contact_name: null,
+    payload: null,
     ...fields,
   };
+}
+
+function event(fields: Partial<DeliveredEvent> = {}): DeliveredEvent {
+  return {
+    event_id: `e${++lastId}`,
+    kind: "account_update",
+    message_id: null,
+    ts: "2025-01-15T10:00:00Z",
+    payload: "{}",
+    ...fields,
+  };
+}
+
+/** A status of message "m". */
+function status(
+  status: string,
+  ts: string,
+  message_id = "m",
+): DeliveredEvent {
+  return event({
+    kind: "status",
+    message_id,
+    ts,
+    payload: JSON.stringify({ status, ts }),
+  });
+}
+
+/** Deliveries of one message each. */
+function singly(messages: readonly DeliveredMessage[]): Delivery[] {
+  return messages.map((message) => ({ messages: [message], events: [] }));
+}
+
+/** The five fields of a list. */
+function listed({ message_id, from, to, ts, text }: Message): Message {
+  return { message_id, from, to, ts, text };
 }
 
 /** A writer and a reader of one database, on connections of their own. */
@@ -27,22 +71,50 @@ class TestStore implements Disposable {
   readonly writer: Writer;
   readonly reader: Reader;
 
-  constructor(messages: readonly Message[] = []) {
+  constructor(
+    messages: readonly DeliveredMessage[] = [],
+    events: readonly DeliveredEvent[] = [],
+  ) {
     const db = this.#temp.open();
     db.exec("PRAGMA journal_mode = WAL");
     migrate(db);
     this.writer = new Writer(db);
     this.reader = new Reader(this.#temp.open({ readOnly: true }));
-    this.writer.insert(messages);
+    this.writer.insert([{ messages, events }]);
+  }
+
+  /** Inserts deliveries of one message each: which of them were new? */
+  insert(messages: readonly DeliveredMessage[]): boolean[] {
+    return this.writer.insert(singly(messages)).map(
+      ({ newMessages, newEvents }) => {
+        assert.equal(newEvents, 0);
+        return newMessages === 1;
+      },
+    );
   }
 
   list(filter: MessageFilter = {}, limit = allRows, offset = 0): Message[] {
-    return this.reader.list(filter, limit, offset).data
+    return this.reader.listMessages(filter, limit, offset).data
       .map((row) => ({ ...row }));
   }
 
   ids(filter: MessageFilter = {}, limit = allRows, offset = 0): string[] {
     return this.list(filter, limit, offset).map((row) => row.message_id);
+  }
+
+  /** The ids of events. */
+  eventIds(filter: EventFilter = {}, limit = allRows, offset = 0): string[] {
+    return this.reader.listEvents(filter, limit, offset).data
+      .map((row) => row.event_id);
+  }
+
+  /** A message's row and the names of its statuses. */
+  get(messageId: string) {
+    const details = this.reader.getMessage(messageId);
+    return details && {
+      message: { ...details.message },
+      statuses: details.statuses.map((json) => JSON.parse(json).status),
+    };
   }
 
   stats() {
@@ -65,10 +137,10 @@ Deno.test("Writer.insert() keeps a message as it was sent when it is new", () =>
     message({ message_id: "😀".repeat(512), text: "Ünï 😀 'q' \\ %" }),
     message({ message_id: "z", from: `+${"9".repeat(32)}`, text: "" }),
   ];
-  assert.deepEqual(store.writer.insert(messages), [true, true, true]);
+  assert.deepEqual(store.insert(messages), [true, true, true]);
   const rows = new Map(store.list().map((row) => [row.message_id, row]));
   for (const sent of messages) {
-    assert.deepEqual(rows.get(sent.message_id), sent);
+    assert.deepEqual(rows.get(sent.message_id), listed(sent));
   }
 });
 
@@ -76,40 +148,99 @@ Deno.test("Writer.insert() keeps the first when duplicates come in one batch or 
   using store = new TestStore();
   const first = message({ message_id: "m", text: "first" });
   const other = message({ message_id: "n" });
-  const again: Message = {
+  const again: DeliveredMessage = {
     message_id: "m",
     from: "+7",
     to: "+8",
     ts: "2020-01-01T00:00:00Z",
     text: "again",
+    type: "image",
+    contact_name: "Again",
+    payload: "{}",
   };
   assert.deepEqual(
-    store.writer.insert([first, again, other, first]),
+    store.insert([first, again, other, first]),
     [true, false, true, false],
   );
   assert.deepEqual(
-    store.writer.insert([again, other, message({ message_id: "M" })]),
+    store.insert([again, other, message({ message_id: "M" })]),
     [false, false, true],
   );
   assert.deepEqual(store.ids(), ["M", "m", "n"]);
-  assert.deepEqual(store.list()[1], first);
+  assert.deepEqual(store.list()[1], listed(first));
+  const { received_at: _, ...kept } = store.get("m")!.message;
+  assert.deepEqual(kept, first);
 });
 
 Deno.test("Writer.insert() tells ids apart when they differ in case, form or blanks", () => {
   using store = new TestStore();
   const ids = ["a", "A", "a ", " a", "é", "e\u0301", "1", "01", "1.0"];
   const batch = ids.map((message_id) => message({ message_id }));
-  assert.deepEqual(store.writer.insert(batch), ids.map(() => true));
+  assert.deepEqual(store.insert(batch), ids.map(() => true));
   assert.deepEqual(store.ids().toSorted(), ids.toSorted());
 });
 
 Deno.test("Writer.insert() stores nothing of a batch when one row fails", () => {
   using store = new TestStore();
   const bad = message({ ts: "yesterday" });
-  assert.throws(() => store.writer.insert([message(), bad, message()]));
+  assert.throws(() => store.insert([message(), bad, message()]));
   assert.deepEqual(store.ids(), []);
-  assert.deepEqual(store.writer.insert([message({ message_id: "m" })]), [true]);
+  assert.deepEqual(store.insert([message({ message_id: "m" })]), [true]);
   assert.deepEqual(store.ids(), ["m"]);
+});
+
+Deno.test("Writer.insert() counts what was new of each delivery when some of it is known", () => {
+  using store = new TestStore();
+  const [a, b, c] = ["a", "b", "c"].map((message_id) =>
+    message({ message_id })
+  );
+  const [e, f] = ["e", "f"].map((event_id) => event({ event_id }));
+  const counts = store.writer.insert([
+    { messages: [a, b, a], events: [e] },
+    { messages: [a], events: [e, f, f] },
+    { messages: [], events: [] },
+    { messages: [c, b], events: [] },
+  ]);
+  assert.deepEqual(counts, [
+    { newMessages: 2, newEvents: 1 },
+    { newMessages: 0, newEvents: 1 },
+    { newMessages: 0, newEvents: 0 },
+    { newMessages: 1, newEvents: 0 },
+  ]);
+  assert.deepEqual(store.ids(), ["a", "b", "c"]);
+  assert.deepEqual(store.eventIds(), ["e", "f"]);
+});
+
+Deno.test("Writer.insert() stores nothing of a delivery when one of its rows fails", () => {
+  const ts = "yesterday";
+  const failing: Delivery[] = [
+    { messages: [message(), message({ ts })], events: [event()] },
+    { messages: [message()], events: [event(), event({ ts })] },
+  ];
+  using store = new TestStore([message({ message_id: "m" })], [
+    event({ event_id: "e" }),
+  ]);
+  for (const delivery of failing) {
+    assert.throws(() => store.writer.insert([delivery]));
+    assert.deepEqual(store.ids(), ["m"]);
+    assert.deepEqual(store.eventIds(), ["e"]);
+  }
+});
+
+Deno.test("Writer.insert() keeps the first when an event comes again with other content", () => {
+  using store = new TestStore([], [event({ event_id: "e", kind: "first" })]);
+  const again = event({
+    event_id: "e",
+    kind: "again",
+    ts: "2020-01-01T00:00:00Z",
+    payload: "[]",
+  });
+  const counts = store.writer.insert([{ messages: [], events: [again] }]);
+  assert.deepEqual(counts, [{ newMessages: 0, newEvents: 0 }]);
+  const { data, total } = store.reader.listEvents({}, allRows, 0);
+  assert.equal(total, 1);
+  assert.equal(data[0].kind, "first");
+  assert.equal(data[0].payload, "{}");
 });
 
 Deno.test("Writer.insert() stores nothing when the batch is empty", () => {
@@ -118,7 +249,7 @@ Deno.test("Writer.insert() stores nothing when the batch is empty", () => {
   assert.deepEqual(store.ids(), []);
 });
 
-Deno.test("Reader.list() orders by instant when fractions stand beside whole seconds", () => {
+Deno.test("Reader.listMessages() orders by instant when fractions stand beside whole seconds", () => {
   const ordered = [
     "1969-12-31T23:59:59.999Z",
     "2025-01-15T09:59:59.999Z",
@@ -134,7 +265,7 @@ Deno.test("Reader.list() orders by instant when fractions stand beside whole sec
   assert.deepEqual(store.list().map(({ ts }) => ts), ordered);
 });
 
-Deno.test("Reader.list() orders by message_id in binary when instants are the same millisecond", () => {
+Deno.test("Reader.listMessages() orders by message_id in binary when instants are the same millisecond", () => {
   // U+FF5E comes before U+1F600, though not in UTF-16.
   const ids = [" ", "10", "9", "A", "B", "a", "a ", "aa", "é", "\uff5e", "😀"];
   const spellings = ["", ".0", ".000", ".0009999"];
@@ -146,7 +277,7 @@ Deno.test("Reader.list() orders by message_id in binary when instants are the sa
   assert.deepEqual(store.ids(), ids);
 });
 
-Deno.test("Reader.list() counts all that match when limit and offset cut the page", () => {
+Deno.test("Reader.listMessages() counts all that match when limit and offset cut the page", () => {
   const batch = ["a", "b", "c", "d", "e"].map((message_id) =>
     message({ message_id, from: message_id === "c" ? "+9" : "+1" })
   );
@@ -168,13 +299,13 @@ Deno.test("Reader.list() counts all that match when limit and offset cut the pag
     [{ from: "+5" }, 1, 0, "", 0],
   ];
   for (const [filter, limit, offset, ids, total] of pages) {
-    const page = store.reader.list(filter, limit, offset);
+    const page = store.reader.listMessages(filter, limit, offset);
     assert.equal(page.data.map((row) => row.message_id).join(""), ids);
     assert.equal(page.total, total);
   }
 });
 
-Deno.test("Reader.list() gives what passes every filter when several are set", () => {
+Deno.test("Reader.listMessages() gives what passes every filter when several are set", () => {
   using store = new TestStore([
     message({ message_id: "a", ts: "2025-01-15T10:00:00Z", text: "Hi" }),
     message({ message_id: "b", ts: "2025-01-15T10:00:00.5Z", text: "oh, HI" }),
@@ -213,7 +344,7 @@ Deno.test("Reader.list() gives what passes every filter when several are set", (
   }
 });
 
-Deno.test("Reader.list() finds a text when q stands in it, every character literal, in any case", () => {
+Deno.test("Reader.listMessages() finds a text when q stands in it, every character literal, in any case", () => {
   const texts = [
     "100% sure",
     "100 sure",
@@ -273,13 +404,162 @@ Deno.test("Reader.list() finds a text when q stands in it, every character liter
     ["100% sure ", []],
   ];
   for (const [q, found] of searches) {
-    const page = store.reader.list({ q }, allRows, 0);
+    const page = store.reader.listMessages({ q }, allRows, 0);
     assert.deepEqual(
       page.data.map(({ text }) => text).toSorted(),
       found.toSorted(),
       q,
     );
     assert.equal(page.total, found.length, q);
+  }
+});
+
+Deno.test("Reader.listMessages() gives what has the type when type is set", () => {
+  using store = new TestStore([
+    message({ message_id: "a", type: "image", text: "hi" }),
+    message({ message_id: "b", type: "text", text: "hi" }),
+    message({ message_id: "c", type: "image" }),
+    message({ message_id: "d", type: "Image", from: "+9" }),
+  ]);
+  const filters: [filter: MessageFilter, ids: string][] = [
+    [{}, "abcd"],
+    [{ type: "image" }, "ac"],
+    [{ type: "text" }, "b"],
+    [{ type: "im" }, ""],
+    [{ type: "%" }, ""],
+    [{ type: "image", q: "HI" }, "a"],
+    [{ type: "Image", from: "+9" }, "d"],
+    [{ type: "Image", from: "+1" }, ""],
+  ];
+  for (const [filter, ids] of filters) {
+    const page = store.reader.listMessages(filter, 1, 0);
+    assert.equal(store.ids(filter).join(""), ids, JSON.stringify(filter));
+    assert.equal(page.total, ids.length);
+    assert.deepEqual(
+      Object.keys(page.data[0] ?? listed(message())),
+      Object.keys(listed(message())),
+    );
+  }
+});
+
+Deno.test("Reader.getMessage() gives all there is of a message, and undefined for another id", () => {
+  const sent = message({
+    message_id: "a/b+c= 😀",
+    text: "Hi",
+    type: "image",
+    contact_name: "Åsa",
+    payload: '{ "n" : 1e400, "n":"\\ud800\\u0000" }',
+  });
+  const before = new Date().toISOString();
+  using store = new TestStore([sent, message({ message_id: "A" })]);
+  const { message: { received_at, ...found }, statuses } = store.get(
+    sent.message_id,
+  )!;
+  assert.deepEqual(found, sent);
+  assert.deepEqual(statuses, []);
+  assert.equal(new Date(received_at).toISOString(), received_at);
+  assert(before <= received_at && received_at <= new Date().toISOString());
+  for (const id of ["", "a", "A ", "a/b", "%", "a\0", "\ud800"]) {
+    assert.equal(store.get(id), undefined, id);
+  }
+});
+
+Deno.test("Reader.getMessage() orders statuses by instant and by rank, whatever the order of arrival", () => {
+  const [first, second] = ["2025-01-15T10:00:00Z", "2025-01-15T10:00:01Z"];
+  const ordered = [
+    status("read", first),
+    status("sent", second),
+    status("delivered", second),
+    status("read", second),
+    status("played", second),
+    status("failed", second),
+  ];
+  const noise = [
+    status("read", first, "M"),
+    event({ kind: "calls", message_id: "m", payload: '{"status":"call"}' }),
+    event({ kind: "status", payload: '{"status":"of no message"}' }),
+  ];
+  const orders = fc.shuffledSubarray([...ordered, ...noise], {
+    minLength: ordered.length + noise.length,
+  });
+  fc.assert(
+    fc.property(orders, (arrived) => {
+      using store = new TestStore([message({ message_id: "m" })], arrived);
+      assert.deepEqual(
+        store.reader.getMessage("m")!.statuses,
+        ordered.map(({ payload }) => payload),
+      );
+    }),
+    { numRuns: 20 },
+  );
+});
+
+Deno.test("Reader.getMessage() keeps the order of arrival when nothing else tells statuses apart", () => {
+  const ts = "2025-01-15T10:00:00Z";
+  using store = new TestStore([message({ message_id: "m" })], [
+    status("warning", ts),
+    status("failed", ts),
+    status("deleted", ts),
+    status("sent", ts),
+  ]);
+  assert.deepEqual(
+    store.get("m")!.statuses,
+    ["sent", "warning", "failed", "deleted"],
+  );
+});
+
+Deno.test("Reader.listEvents() gives an event as it was sent when it is stored", () => {
+  const sent = event({
+    kind: "status",
+    message_id: "m",
+    ts: "2025-01-15T10:00:00.125Z",
+    payload: '{ "n" : 12345678901234567890, "n":"\\ud800" }',
+  });
+  const before = new Date().toISOString();
+  using store = new TestStore([], [sent]);
+  const [{ received_at, ...found }] =
+    store.reader.listEvents({}, allRows, 0).data;
+  assert.deepEqual(found, sent);
+  assert(before <= received_at && received_at <= new Date().toISOString());
+});
+
+Deno.test("Reader.listEvents() orders by instant and id, filters and counts", () => {
+  const at = Date.UTC(2025, 0, 15, 10);
+  const ts = (ms: number) => new Date(at + ms).toISOString();
+  using store = new TestStore([message({ message_id: "m" })], [
+    event({ event_id: "e", ts: ts(5), kind: "calls" }),
+    event({ event_id: "d", ts: ts(1), kind: "status", message_id: "m" }),
+    event({ event_id: "b", ts: ts(1), kind: "status", message_id: "n" }),
+    event({ event_id: "c", ts: ts(1), kind: "calls" }),
+    event({ event_id: "a", ts: ts(2), kind: "status", message_id: "m" }),
+  ]);
+  const pages: [
+    EventFilter,
+    ids: string,
+    total: number,
+    limit?: number,
+    offset?: number,
+  ][] = [
+    [{}, "bcdae", 5],
+    [{}, "cd", 5, 2, 1],
+    [{}, "", 5, 2, 5],
+    [{ kind: "status" }, "bda", 3],
+    [{ kind: "status" }, "a", 3, 2, 2],
+    [{ kind: "Status" }, "", 0],
+    [{ kind: "%" }, "", 0],
+    [{ messageId: "m" }, "da", 2],
+    [{ messageId: "x" }, "", 0],
+    [{ sinceMs: at + 2 }, "ae", 2],
+    [{ sinceMs: at + 3 }, "e", 1],
+    [{ sinceMs: at + 2, kind: "status" }, "a", 1],
+    [{ sinceMs: at + 2, kind: "status", messageId: "n" }, "", 0],
+    [{ kind: "calls", messageId: "m" }, "", 0],
+  ];
+  for (const [filter, ids, total, limit = allRows, offset = 0] of pages) {
+    const hint = JSON.stringify(filter);
+    assert.equal(store.eventIds(filter, limit, offset).join(""), ids, hint);
+    const page = store.reader.listEvents(filter, limit, offset);
+    assert.equal(page.total, total, hint);
   }
 });
 

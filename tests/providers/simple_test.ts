@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { parseMessage } from "../lib/message.ts";
+import { createHmac } from "node:crypto";
+import { simple } from "../../lib/providers/simple.ts";
 
 const valid = {
   message_id: "m1",
@@ -11,9 +12,20 @@ const valid = {
 
 /** What is made of a body, given as bytes, as JSON text or as a value. */
 function parse(body: unknown) {
-  if (body instanceof Uint8Array) return parseMessage(body);
+  if (body instanceof Uint8Array) return simple.parse(body);
   const json = typeof body === "string" ? body : JSON.stringify(body);
-  return parseMessage(new TextEncoder().encode(json));
+  return simple.parse(new TextEncoder().encode(json));
+}
+
+/** What a body becomes that holds this message and nothing else. */
+function delivered(message: object) {
+  const stored = {
+    ...message,
+    type: "text",
+    contact_name: null,
+    payload: null,
+  };
+  return { ok: true, delivery: { messages: [stored], events: [] } };
 }
 
 /** The `field:type` of every error. */
@@ -26,7 +38,7 @@ function faults(body: unknown): string[] {
 
 const emoji = "😀";
 
-Deno.test("parseMessage() gives back what was sent when every field is valid", () => {
+Deno.test("simple.parse() gives back what was sent when every field is valid", () => {
   const variants: Partial<Record<keyof typeof valid, string>>[] = [
     {},
     { message_id: "  not trimmed\n" },
@@ -41,23 +53,23 @@ Deno.test("parseMessage() gives back what was sent when every field is valid", (
   ];
   for (const fields of variants) {
     const message = { ...valid, ...fields };
-    assert.deepEqual(parse(message), { ok: true, message });
+    assert.deepEqual(parse(message), delivered(message));
   }
 });
 
-Deno.test("parseMessage() gives a text of null when text is null or missing", () => {
+Deno.test("simple.parse() gives a text of null when text is null or missing", () => {
   const message = { ...valid, text: null };
-  assert.deepEqual(parse(message), { ok: true, message });
+  assert.deepEqual(parse(message), delivered(message));
   const { text: _, ...withoutText } = valid;
-  assert.deepEqual(parse(withoutText), { ok: true, message });
+  assert.deepEqual(parse(withoutText), delivered(message));
 });
 
-Deno.test("parseMessage() ignores other fields when there are any", () => {
+Deno.test("simple.parse() ignores other fields when there are any", () => {
   const body = { ...valid, id: 1, From: null, nested: { from: 1 } };
-  assert.deepEqual(parse(body), { ok: true, message: valid });
+  assert.deepEqual(parse(body), delivered(valid));
 });
 
-Deno.test("parseMessage() names the field and the reason when one field is invalid", () => {
+Deno.test("simple.parse() names the field and the reason when one field is invalid", () => {
   const invalid: [field: keyof typeof valid, value: unknown, type: string][] = [
     ["message_id", undefined, "missing"],
     ["message_id", null, "string_type"],
@@ -103,7 +115,7 @@ Deno.test("parseMessage() names the field and the reason when one field is inval
   }
 });
 
-Deno.test("parseMessage() reports all fields at once when several are invalid", () => {
+Deno.test("simple.parse() reports all fields at once when several are invalid", () => {
   assert.deepEqual(parse({ message_id: "m1", from: "1", ts: "now", text: 1 }), {
     ok: false,
     messageId: "m1",
@@ -129,7 +141,7 @@ Deno.test("parseMessage() reports all fields at once when several are invalid", 
   });
 });
 
-Deno.test("parseMessage() gives no message_id when that is invalid too", () => {
+Deno.test("simple.parse() gives no message_id when that is invalid too", () => {
   for (const message_id of [undefined, 1, "", "\0", "a".repeat(513)]) {
     const parsed = parse({ ...valid, message_id, from: "1" });
     assert(!parsed.ok);
@@ -138,20 +150,20 @@ Deno.test("parseMessage() gives no message_id when that is invalid too", () => {
   }
 });
 
-Deno.test("parseMessage() finds the fields missing when they hide under __proto__", () => {
+Deno.test("simple.parse() finds the fields missing when they hide under __proto__", () => {
   assert.deepEqual(
     faults(`{"__proto__":${JSON.stringify(valid)}}`),
     ["message_id:missing", "from:missing", "to:missing", "ts:missing"],
   );
 });
 
-Deno.test("parseMessage() says dict_type when the JSON is no object", () => {
+Deno.test("simple.parse() says dict_type when the JSON is no object", () => {
   for (const body of ["null", "1", '"m1"', "true", "[]", `[{"from":"+1"}]`]) {
     assert.deepEqual(faults(body), [":dict_type"], body);
   }
 });
 
-Deno.test("parseMessage() says json_invalid when the body is no JSON", () => {
+Deno.test("simple.parse() says json_invalid when the body is no JSON", () => {
   const json = JSON.stringify(valid);
   const bodies = [
     "",
@@ -175,7 +187,7 @@ Deno.test("parseMessage() says json_invalid when the body is no JSON", () => {
   }
 });
 
-Deno.test("parseMessage() says json_invalid when the body is no UTF-8", () => {
+Deno.test("simple.parse() says json_invalid when the body is no UTF-8", () => {
   const quoted = (...bytes: number[]) => new Uint8Array([0x22, ...bytes, 0x22]);
   const bodies = [
     quoted(0xff),
@@ -193,5 +205,38 @@ Deno.test("parseMessage() says json_invalid when the body is no UTF-8", () => {
         msg: "Body should be valid UTF-8",
       }],
     }, body.join());
+  }
+});
+
+Deno.test("simple.verifier() checks X-Signature when WEBHOOK_SECRET is set", async () => {
+  const bytes = new TextEncoder().encode(JSON.stringify(valid));
+  const signedWith = (key: string, header = "x-signature") =>
+    new Request("http://localhost/webhook", {
+      headers: {
+        [header]: createHmac("sha256", key).update(bytes).digest("hex"),
+      },
+    });
+  assert.equal(await simple.verifier({}), undefined);
+  assert.equal(
+    await simple.verifier({ WEBHOOK_SECRET_PREVIOUS: "old" }),
+    undefined,
+  );
+  const verify = await simple.verifier({
+    WEBHOOK_SECRET: "new",
+    WEBHOOK_SECRET_PREVIOUS: "old",
+    WHATSAPP_APP_SECRET: "other",
+  });
+  assert(verify !== undefined);
+  const verdicts: [request: Request, verdict: object][] = [
+    [signedWith("new"), { ok: true, withPrevious: false }],
+    [signedWith("old"), { ok: true, withPrevious: true }],
+    [signedWith("other"), { ok: false, reason: "mismatch" }],
+    [signedWith("new", "x-hub-signature-256"), {
+      ok: false,
+      reason: "missing",
+    }],
+  ];
+  for (const [request, verdict] of verdicts) {
+    assert.deepEqual(await verify(request, bytes), verdict);
   }
 });
