@@ -79,6 +79,10 @@ export interface StartOptions {
   env?: Record<string, string | undefined>;
   /** Which log line to wait for; by default both that make it ready. */
   until?: readonly string[];
+  /** Arguments of the server's own. */
+  args?: readonly string[];
+  /** What stderr must hold in the end; by default nothing. */
+  stderr?: RegExp;
   /** The folder of the database; by default a new one that is removed at the end. */
   dir?: string;
 }
@@ -98,6 +102,7 @@ export class TestServer implements AsyncDisposable {
     readonly port: number,
     readonly dir: string,
     private readonly ownsDir: boolean,
+    private readonly expectedStderr: RegExp,
   ) {
     this.#process = process;
     this.#stderr = new Response(process.stderr).text();
@@ -105,8 +110,13 @@ export class TestServer implements AsyncDisposable {
   }
 
   static async start(
-    { env = {}, until = ["listening", "database open"], dir }: StartOptions =
-      {},
+    {
+      env = {},
+      until = ["listening", "database open"],
+      args: ownArgs = [],
+      stderr = /^$/,
+      dir,
+    }: StartOptions = {},
   ): Promise<TestServer> {
     const ownsDir = dir === undefined;
     dir ??= await Deno.makeTempDir();
@@ -125,7 +135,7 @@ export class TestServer implements AsyncDisposable {
       ...env,
     };
     const process = new Deno.Command(command, {
-      args,
+      args: [...args, ...ownArgs],
       clearEnv: true,
       env: Object.fromEntries(
         Object.entries(variables).filter(([, value]) => value !== undefined),
@@ -134,7 +144,7 @@ export class TestServer implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    const server = new TestServer(process, port, dir, ownsDir);
+    const server = new TestServer(process, port, dir, ownsDir, stderr);
     for (const text of until) await server.logged(text);
     return server;
   }
@@ -263,7 +273,7 @@ export class TestServer implements AsyncDisposable {
       assert(!log.includes(hidden), "no secret in the log");
     }
     assert(!log.includes("Hello"), "no text of a message in the log");
-    assert.equal(stderr, "", "nothing on stderr");
+    assert.match(stderr, this.expectedStderr);
   }
 
   async #readLog(): Promise<void> {

@@ -654,6 +654,7 @@ Deno.test("whatsapp.verifier() checks X-Hub-Signature-256 when WHATSAPP_APP_SECR
     [{ "x-hub-signature-256": "" }, refused("malformed")],
     [{ "x-hub-signature-256": `sha256=${hex("new")}0` }, refused("malformed")],
     [{ "x-hub-signature-256": `sha1=${hex("new")}` }, refused("malformed")],
+    [{ "x-hub-signature-256": `sha512=${hex("new")}` }, refused("malformed")],
     [
       { "x-hub-signature-256": `sha256=sha256=${hex("new")}` },
       refused("malformed"),

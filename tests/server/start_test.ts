@@ -114,7 +114,7 @@ Deno.test("a database locked at the start is opened when the lock is gone", asyn
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("sqlite:///:memory: and a relative path are databases", async () => {
+Deno.test("sqlite:///:memory: is a database for as long as the server lives", async () => {
   await using server = await TestServer.start({
     env: { DATABASE_URL: "sqlite:///:memory:" },
   });
@@ -153,4 +153,33 @@ Deno.test("every wrong variable is named at once", async () => {
     assert.match(line.message as string, new RegExp(`${name}="`));
   }
   assert(!JSON.stringify(line).includes("hunter2"));
+});
+
+Deno.test("--print-curl prints a command that delivers when it is pasted", async () => {
+  await using server = await TestServer.start({
+    args: ["serve", "--print-curl"],
+    stderr: /^Deliver a first message:\ncurl -i http:\/\/127\.0\.0\.1:/,
+  });
+  server.signal("SIGTERM");
+  const { stderr } = await server.ended();
+  const command = stderr.split("\n")[1];
+  // A shell takes the command apart; a function in curl's place prints it.
+  const { stdout } = await new Deno.Command("sh", {
+    args: ["-c", `curl() { printf '%s\\0' "$@"; }; ${command}`],
+  }).output();
+  const args = new TextDecoder().decode(stdout).split("\0");
+  assert.equal(args[1], `http://127.0.0.1:${server.port}/webhook`);
+  const body = args[args.indexOf("-d") + 1];
+  assert(args.includes(`X-Signature: ${signatureOf(body)}`));
+  await using again = await TestServer.start();
+  assert.equal((await again.post(body)).status, 200);
+});
+
+Deno.test("--print-curl without a secret says so and serves", async () => {
+  await using server = await TestServer.start({
+    args: ["serve", "--print-curl"],
+    env: { WEBHOOK_SECRET: undefined },
+    stderr: /^No curl command: WEBHOOK_SECRET is not set\n$/,
+  });
+  await isLive(server);
 });
