@@ -232,3 +232,32 @@ Deno.test("GET /stats counts messages and names the ten most frequent senders", 
     last_message_ts: "2025-01-20T09:00:00Z",
   });
 });
+
+Deno.test("GET /messages?q= that reads everything holds up nothing else", async () => {
+  await using server = await TestServer.start();
+  assert.equal(await server.deliver(message({ text: "needle" })), 200);
+  server.query(
+    `INSERT INTO messages
+       (message_id, from_msisdn, to_msisdn, ts, ts_ms, text, created_at)
+     WITH RECURSIVE counter (n) AS
+       (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < 150000)
+     SELECT 'm' || n, '+1', '+2', '2025-01-15T10:00:00Z', 1736935200000 + n,
+            printf('%.200c', 'X') || n, ''
+       FROM counter`,
+  );
+  let searched = 0;
+  const searches = Array.from({ length: 8 }, async () => {
+    const { total } = await server.get<Page>("/messages?q=NEEDLE");
+    searched++;
+    return total;
+  });
+  // A search is under way once another request of its time has an answer.
+  await server.get("/health/live");
+  for (const path of ["/health/ready", "/messages?from=+919876543210"]) {
+    await server.get(path);
+    assert(searched < searches.length, path);
+  }
+  assert.equal(await server.deliver(message()), 200);
+  assert(searched < searches.length, "/webhook");
+  assert.deepEqual(await Promise.all(searches), new Array(8).fill(1));
+});

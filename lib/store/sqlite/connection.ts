@@ -4,7 +4,7 @@
  * @module
  */
 
-import { StoreUnavailable, type UnavailableReason } from "../store.ts";
+import { StoreUnavailable } from "../store.ts";
 import type { Call, Operations, Reply } from "./worker.ts";
 
 interface Waiting {
@@ -34,7 +34,9 @@ export class Connection {
     this.#worker.onerror = (event) => {
       // Without this the error would end the whole process.
       event.preventDefault();
-      onCrash(this.#fail("worker_crashed", event.message));
+      const error = new StoreUnavailable("worker_crashed", event.message);
+      this.#fail(error);
+      onCrash(error);
     };
   }
 
@@ -55,16 +57,14 @@ export class Connection {
     return result as Promise<ReturnType<Operations[Name]>>;
   }
 
-  /** Ends the worker as it is; calls that wait fail. */
-  terminate(): void {
+  /** Ends the worker as it is; calls that wait fail with this error. */
+  terminate(error: StoreUnavailable): void {
     this.#worker.terminate();
-    this.#fail("closing");
+    this.#fail(error);
   }
 
-  #fail(reason: UnavailableReason, detail?: string): StoreUnavailable {
-    const error = new StoreUnavailable(reason, detail);
+  #fail(error: StoreUnavailable): void {
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
-    return error;
   }
 }

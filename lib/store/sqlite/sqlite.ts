@@ -1,6 +1,6 @@
 /**
- * The store in SQLite: a connection that writes, one that reads, and the list
- * of deliveries that wait for the next commit.
+ * The store in SQLite: a connection that writes, two that read, and the list of
+ * deliveries that wait for the next commit.
  *
  * @module
  */
@@ -45,8 +45,12 @@ const pingTimeoutMs = 2000;
 export class SqliteStore implements Store {
   readonly #path: string;
   readonly #onState: (problem: StoreUnavailable | null) => void;
+  /** Every worker that runs, in the order they were started. */
+  readonly #connections: Connection[] = [];
   #writer?: Connection;
   #reader?: Connection;
+  /** Searches read much: what they would hold up has a connection of its own. */
+  #searcher?: Connection;
   /** Why the store can't be used, or `null` when it can. */
   #problem: StoreUnavailable | null = new StoreUnavailable("opening");
   #closing = false;
@@ -96,7 +100,8 @@ export class SqliteStore implements Store {
     limit: number,
     offset: number,
   ): Promise<Page<Message>> {
-    return await this.#usable(this.#reader).call(
+    const connection = filter.q === undefined ? this.#reader : this.#searcher;
+    return await this.#usable(connection).call(
       "listMessages",
       filter,
       limit,
@@ -147,11 +152,11 @@ export class SqliteStore implements Store {
       await new Promise<void>((resolve) => this.#onDrained = resolve);
     }
     this.#problem = new StoreUnavailable("closing");
-    // The writer last: the last connection to leave writes the log back into
-    // the database file.
-    for (const connection of new Set([this.#reader, this.#writer])) {
-      await connection?.call("close").catch(() => {});
-      connection?.terminate();
+    // The writer last, as the first one that was opened: the last connection to
+    // leave writes the log back into the database file.
+    for (const connection of this.#connections.reverse()) {
+      await connection.call("close").catch(() => {});
+      connection.terminate(this.#problem);
     }
   }
 
@@ -189,29 +194,31 @@ export class SqliteStore implements Store {
   }
 
   async #open(): Promise<void> {
-    const onCrash = (error: StoreUnavailable) => this.#reopenLater(error);
     try {
-      this.#writer ??= new Connection(onCrash);
-      await this.#writer.call("open", this.#path, false);
+      this.#writer = await this.#connect(false);
       // A database in memory belongs to one connection.
-      if (this.#path === ":memory:") {
-        this.#reader = this.#writer;
-      } else {
-        this.#reader ??= new Connection(onCrash);
-        await this.#reader.call("open", this.#path, true);
-      }
+      [this.#reader, this.#searcher] = this.#path === ":memory:"
+        ? [this.#writer, this.#writer]
+        : await Promise.all([this.#connect(true), this.#connect(true)]);
       if (!this.#closing) this.#setProblem(null);
     } catch (error) {
       this.#reopenLater(error as StoreUnavailable);
     }
   }
 
+  async #connect(readOnly: boolean): Promise<Connection> {
+    const connection = new Connection((error) => this.#reopenLater(error));
+    this.#connections.push(connection);
+    await connection.call("open", this.#path, readOnly);
+    return connection;
+  }
+
   #reopenLater(problem: StoreUnavailable): void {
     if (this.#closing || this.#reopenTimer !== undefined) return;
     this.#setProblem(problem);
-    this.#reader?.terminate();
-    this.#writer?.terminate();
-    this.#reader = this.#writer = undefined;
+    for (const connection of this.#connections.splice(0)) {
+      connection.terminate(problem);
+    }
     this.#reopenTimer = setTimeout(() => {
       this.#reopenTimer = undefined;
       this.#open();
