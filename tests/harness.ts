@@ -79,6 +79,8 @@ export interface StartOptions {
   env?: Record<string, string | undefined>;
   /** Which log line to wait for; by default both that make it ready. */
   until?: readonly string[];
+  /** A shell command that runs the server, its "$@", under some condition. */
+  shell?: string;
   /** Arguments of the server's own. */
   args?: readonly string[];
   /** What stderr must hold in the end; by default nothing. */
@@ -113,6 +115,7 @@ export class TestServer implements AsyncDisposable {
     {
       env = {},
       until = ["listening", "database open"],
+      shell,
       args: ownArgs = [],
       stderr = /^$/,
       dir,
@@ -121,7 +124,10 @@ export class TestServer implements AsyncDisposable {
     const ownsDir = dir === undefined;
     dir ??= await Deno.makeTempDir();
     const port = freePort();
-    const [command, ...args] = serverCommand();
+    const [command, ...args] = [
+      ...(shell === undefined ? [] : ["sh", "-c", shell, "sh"]),
+      ...serverCommand(),
+    ];
     const variables: Record<string, string | undefined> = {
       PATH: Deno.env.get("PATH"),
       HOME: Deno.env.get("HOME"),

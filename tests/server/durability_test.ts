@@ -203,3 +203,36 @@ Deno.test("a lock shorter than the busy timeout only delays", async () => {
   other.close();
   assert.equal(await delivery, 200);
 });
+
+Deno.test("a disk that takes no more gives 503, and loses nothing that was acknowledged", async () => {
+  const dir = await Deno.makeTempDir();
+  const acknowledged = new Set<string>();
+  const deliver = async (server: TestServer) => {
+    const fields = message({ text: "x".repeat(4000) });
+    const status = await server.deliver(fields);
+    if (status === 200) acknowledged.add(fields.message_id);
+    return status;
+  };
+  {
+    // The limit of a file's size stands for that of the disk.
+    await using server = await TestServer.start({
+      dir,
+      shell: `trap "" XFSZ; ulimit -f 1000; exec "$@"`,
+    });
+    let status = 200;
+    while (status === 200) status = await deliver(server);
+    assert.equal(status, 503);
+    assert(acknowledged.size > 10);
+    const { total } = await server.get<{ total: number }>("/messages?limit=1");
+    assert.equal(total, acknowledged.size);
+    const line = await server.logged(({ status }) => status === 503);
+    assert.deepEqual([line.level, line.result], ["ERROR", "unavailable"]);
+    assert.match(line.reason as string, /^(full|io_error)$/);
+  }
+  {
+    await using server = await TestServer.start({ dir });
+    assert.equal(await deliver(server), 200);
+  }
+  assert.deepEqual(storedIds(`${dir}/app.db`), acknowledged);
+  await Deno.remove(dir, { recursive: true });
+});

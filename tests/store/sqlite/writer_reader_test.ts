@@ -625,3 +625,24 @@ Deno.test("Reader.ping() throws when the schema is not applied", () => {
   migrate(db);
   assert.doesNotThrow(() => reader.ping());
 });
+
+Deno.test("Writer.insert() stores nothing of a batch when the database is full, and all of it when there is room", () => {
+  using temp = new TempDatabase();
+  const db = temp.open();
+  migrate(db);
+  const writer = new Writer(db);
+  const count = () =>
+    db.prepare("SELECT count(*) AS count FROM messages").get()!.count;
+  const batch = singly(
+    ["a", "b"].map((message_id) =>
+      message({ message_id, text: "x".repeat(100_000) })
+    ),
+  );
+  const { page_count } = db.prepare("PRAGMA page_count").get()!;
+  db.exec(`PRAGMA max_page_count = ${Number(page_count) + 30}`);
+  assert.throws(() => writer.insert(batch), /database or disk is full/);
+  assert.equal(count(), 0);
+  db.exec(`PRAGMA max_page_count = ${Number(page_count) + 100}`);
+  writer.insert(batch);
+  assert.equal(count(), 2);
+});
