@@ -64,22 +64,29 @@ export async function serve(
   return 0;
 }
 
+/**
+ * Two signals closer than this are one: at a terminal Ctrl+C reaches the server
+ * from the terminal and, once more, from the task runner that started it.
+ */
+const sameSignalMs = 100;
+
 /** Resolves with the first signal to stop; a second one ends the process at once. */
 function listenForSignals(log: Log): Promise<Deno.Signal> {
   const signals: Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT"]
     : ["SIGINT", "SIGTERM"];
   return new Promise((resolve) => {
-    let stopping = false;
+    let firstMs: number | undefined;
     for (const signal of signals) {
       Deno.addSignalListener(signal, () => {
-        if (stopping) {
+        if (firstMs === undefined) {
+          firstMs = performance.now();
+          resolve(signal);
+        } else if (performance.now() - firstMs > sameSignalMs) {
           log.write("WARNING", { message: "stopped at once", signal });
           log.flush();
           Deno.exit(1);
         }
-        stopping = true;
-        resolve(signal);
       });
     }
   });
