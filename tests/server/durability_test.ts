@@ -28,6 +28,12 @@ function storedIds(path: string): Set<string> {
       db.prepare("PRAGMA integrity_check").get()!.integrity_check,
       "ok",
     );
+    const [kept, counted] = [
+      "SELECT messages, senders FROM totals",
+      `SELECT count(*) AS messages, count(DISTINCT from_msisdn) AS senders
+         FROM messages`,
+    ].map((sql) => db.prepare(sql).get());
+    assert.deepEqual(kept, counted);
     const rows = db.prepare("SELECT message_id FROM messages").all();
     return new Set(rows.map(({ message_id }) => message_id as string));
   } finally {
@@ -220,7 +226,7 @@ Deno.test("a disk that takes no more gives 503, and loses nothing that was ackno
     // The limit of a file's size stands for that of the disk.
     await using server = await TestServer.start({
       dir,
-      shell: `trap "" XFSZ; ulimit -f 1000; exec "$@"`,
+      shell: `trap "" XFSZ; ulimit -f 4000; exec "$@"`,
     });
     let status = 200;
     while (status === 200) status = await deliver(server);

@@ -635,6 +635,8 @@ Deno.test("a database of the first schema is migrated with its messages", async 
     await using server = await TestServer.start({ dir });
     assert.equal((await server.postWhatsapp(fixture("text"))).status, 200);
     assert.equal((await server.get<Listed>("/messages?type=text")).total, 2);
+    assert.equal((await server.get<Listed>("/messages?from=+911")).total, 1);
+    assert.equal((await server.get("/stats")).total_messages, 2);
     assert.deepEqual(await server.get("/messages/old"), {
       message_id: "old",
       from: "+911",

@@ -40,6 +40,10 @@ export class Reader {
     limit: number,
     offset: number,
   ): Page<Message> {
+    const isCounted = (sinceMs ?? q ?? type) !== undefined;
+    const keptTotal = from === undefined
+      ? "SELECT messages AS total FROM totals"
+      : "SELECT count AS total FROM senders WHERE from_msisdn = ?";
     return this.#page<Message>(
       {
         table: "messages",
@@ -54,6 +58,7 @@ export class Reader {
             : fold(q),
         },
         order: "ts_ms, message_id",
+        total: isCounted ? undefined : keptTotal,
       },
       limit,
       offset,
@@ -108,19 +113,17 @@ export class Reader {
   stats(): Stats {
     return transaction(this.#db, "DEFERRED", () => {
       const { first_message_ts, last_message_ts, ...counts } = this.#get(
-        `SELECT count(*) AS total_messages,
-                count(DISTINCT from_msisdn) AS senders_count,
+        `SELECT messages AS total_messages,
+                senders AS senders_count,
                 (SELECT ts FROM messages
                   ORDER BY ts_ms, message_id LIMIT 1) AS first_message_ts,
                 (SELECT ts FROM messages
                   ORDER BY ts_ms DESC, message_id DESC LIMIT 1) AS last_message_ts
-           FROM messages`,
-      );
+           FROM totals`,
+      )!;
       const messages_per_sender = this.#all(
-        `SELECT from_msisdn AS "from", count(*) AS count
-           FROM messages
-          GROUP BY from_msisdn
-          ORDER BY count DESC, from_msisdn LIMIT 10`,
+        `SELECT from_msisdn AS "from", count
+           FROM senders ORDER BY count DESC, from_msisdn LIMIT 10`,
       );
       return {
         ...counts,
@@ -133,7 +136,7 @@ export class Reader {
 
   /** A page and its total, of the same moment. */
   #page<Item>(
-    { table, columns, conditions, order }: ListQuery,
+    { table, columns, conditions, order, total }: ListQuery,
     limit: number,
     offset: number,
   ): Page<Item> {
@@ -152,10 +155,12 @@ export class Reader {
         limit,
         offset,
       ) as unknown as Item[],
-      total: this.#get(
-        `SELECT count(*) AS total FROM ${table} ${where}`,
-        ...values,
-      ).total as number,
+      total: Number(
+        this.#get(
+          total ?? `SELECT count(*) AS total FROM ${table} ${where}`,
+          ...values,
+        )?.total ?? 0,
+      ),
     }));
   }
 
@@ -164,7 +169,7 @@ export class Reader {
   }
 
   #get(sql: string, ...values: SQLInputValue[]) {
-    return this.#db.prepare(sql).get(...values)!;
+    return this.#db.prepare(sql).get(...values);
   }
 }
 
@@ -186,4 +191,6 @@ interface ListQuery {
   /** Conditions with one value each; those without a value don't apply. */
   readonly conditions: Readonly<Record<string, SQLInputValue | undefined>>;
   readonly order: string;
+  /** A query for the total where it need not be counted; it takes the same values. */
+  readonly total?: string;
 }

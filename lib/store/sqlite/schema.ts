@@ -15,6 +15,8 @@ import { transaction } from "./transaction.ts";
  * - `seq` is the order of insertion; AUTOINCREMENT never reuses a number, so
  *   that a reader can resume behind the last one it saw.
  * - `ts_ms` is `ts` as an instant: rows order by it, clients see `ts`.
+ * - `senders` and `totals` (one row) are kept in the transactions that add
+ *   messages: figures are read, not counted.
  * - `text_folded` is what a search looks into where `lower(text)`, which knows
  *   ASCII only, is not enough; mostly it is NULL and takes no space.
  */
@@ -49,6 +51,20 @@ const migrations = [
    CREATE INDEX events_by_instant ON events (ts_ms, event_id);
    CREATE INDEX events_by_message ON events (message_id, ts_ms, event_id)
      WHERE message_id IS NOT NULL;`,
+
+  `CREATE TABLE senders (
+     from_msisdn TEXT PRIMARY KEY,
+     count INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   INSERT INTO senders
+     SELECT from_msisdn, count(*) FROM messages GROUP BY from_msisdn;
+   CREATE INDEX senders_by_count ON senders (count DESC, from_msisdn);
+   CREATE TABLE totals (
+     messages INTEGER NOT NULL,
+     senders INTEGER NOT NULL
+   ) STRICT;
+   INSERT INTO totals
+     SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM senders);`,
 ];
 
 /** The version this program writes, as `PRAGMA user_version`. */

@@ -20,6 +20,8 @@ export class Writer {
   readonly #db: DatabaseSync;
   readonly #insertMessage: StatementSync;
   readonly #insertEvent: StatementSync;
+  readonly #countSender: StatementSync;
+  readonly #countTotals: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -38,6 +40,14 @@ export class Writer {
        VALUES (?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (event_id) DO NOTHING`,
     );
+    this.#countSender = db.prepare(
+      `INSERT INTO senders (from_msisdn, count) VALUES (?, ?)
+       ON CONFLICT (from_msisdn) DO UPDATE SET count = count + excluded.count
+       RETURNING count`,
+    );
+    this.#countTotals = db.prepare(
+      "UPDATE totals SET messages = messages + ?, senders = senders + ?",
+    );
   }
 
   /**
@@ -48,21 +58,35 @@ export class Writer {
    */
   insert(batch: readonly Delivery[]): Inserted[] {
     const createdAt = new Date().toISOString();
-    return transaction(
-      this.#db,
-      "IMMEDIATE",
-      () =>
-        batch.map(({ messages, events }) => ({
-          newMessages: countIf(
-            messages,
-            (message) => this.#addMessage(message, createdAt),
-          ),
-          newEvents: countIf(
-            events,
-            (event) => this.#addEvent(event, createdAt),
-          ),
-        })),
-    );
+    return transaction(this.#db, "IMMEDIATE", () => {
+      const newBySender = new Map<string, number>();
+      const inserted = batch.map(({ messages, events }) => {
+        const added = messages.filter((message) =>
+          this.#addMessage(message, createdAt)
+        );
+        for (const { from } of added) {
+          newBySender.set(from, (newBySender.get(from) ?? 0) + 1);
+        }
+        const newEvents = events.filter((event) =>
+          this.#addEvent(event, createdAt)
+        );
+        return { newMessages: added.length, newEvents: newEvents.length };
+      });
+      this.#count(newBySender);
+      return inserted;
+    });
+  }
+
+  /** Keeps the figures that are read instead of counted. */
+  #count(newBySender: ReadonlyMap<string, number>): void {
+    let newMessages = 0;
+    let newSenders = 0;
+    for (const [from, added] of newBySender) {
+      newMessages += added;
+      const { count } = this.#countSender.get(from, added)!;
+      if (count === added) newSenders++;
+    }
+    if (newMessages > 0) this.#countTotals.run(newMessages, newSenders);
   }
 
   #addMessage(message: DeliveredMessage, createdAt: string): boolean {
@@ -95,8 +119,4 @@ export class Writer {
     );
     return changes === 1;
   }
-}
-
-function countIf<T>(items: readonly T[], test: (item: T) => boolean): number {
-  return items.reduce((count, item) => test(item) ? count + 1 : count, 0);
 }

@@ -646,3 +646,50 @@ Deno.test("Writer.insert() stores nothing of a batch when the database is full, 
   writer.insert(batch);
   assert.equal(count(), 2);
 });
+
+Deno.test("Reader gives the figures of a plain scan, whatever was inserted", () => {
+  const id = fc.nat({ max: 60 }).map((n) => `m${n}`);
+  const from = fc.nat({ max: 14 }).map((n) => `+${n}`);
+  const ts = fc.nat({ max: 5 }).map((n) => `2025-01-15T10:00:0${n}Z`);
+  const batches = fc.array(
+    fc.array(fc.record({ message_id: id, from, ts }), { maxLength: 20 }),
+    { maxLength: 8 },
+  );
+  fc.assert(
+    fc.property(batches, (batches) => {
+      using store = new TestStore();
+      const scan: DeliveredMessage[] = [];
+      for (const batch of batches) {
+        const messages = batch.map(message);
+        store.writer.insert([{ messages, events: [] }]);
+        for (const message of messages) {
+          const known = scan.some((m) => m.message_id === message.message_id);
+          if (!known) scan.push(message);
+        }
+        const counts = Map.groupBy(scan, ({ from }) => from);
+        const top = Array.from(counts, ([from, { length: count }]) => ({
+          from,
+          count,
+        })).sort((a, b) => b.count - a.count || (a.from < b.from ? -1 : 1));
+        const { total_messages, senders_count, messages_per_sender } = store
+          .stats();
+        assert.deepEqual(
+          { total_messages, senders_count, messages_per_sender },
+          {
+            total_messages: scan.length,
+            senders_count: counts.size,
+            messages_per_sender: top.slice(0, 10),
+          },
+        );
+        assert.equal(store.reader.listMessages({}, 1, 0).total, scan.length);
+        for (const from of ["+0", "+7", "+none"]) {
+          assert.equal(
+            store.reader.listMessages({ from }, 1, 0).total,
+            counts.get(from)?.length ?? 0,
+          );
+        }
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
