@@ -57,8 +57,8 @@ export class Reader {
             ? undefined
             : fold(q),
         },
-        order: "ts_ms, message_id",
-        total: isCounted ? undefined : keptTotal,
+        order: ["ts_ms", "message_id"],
+        totalSql: isCounted ? undefined : keptTotal,
       },
       limit,
       offset,
@@ -102,7 +102,7 @@ export class Reader {
           "ts_ms >= ?": sinceMs,
           "message_id = ?": messageId,
         },
-        order: "ts_ms, event_id",
+        order: ["ts_ms", "event_id"],
       },
       limit,
       offset,
@@ -136,7 +136,7 @@ export class Reader {
 
   /** A page and its total, of the same moment. */
   #page<Item>(
-    { table, columns, conditions, order, total }: ListQuery,
+    { table, columns, conditions, order, totalSql }: ListQuery,
     limit: number,
     offset: number,
   ): Page<Item> {
@@ -147,21 +147,28 @@ export class Reader {
       ? ""
       : `WHERE ${given.map(([condition]) => condition).join(" AND ")}`;
     const values = given.map(([, value]) => value as SQLInputValue);
-    return transaction(this.#db, "DEFERRED", () => ({
-      data: this.#all(
-        `SELECT ${columns} FROM ${table} ${where}
-          ORDER BY ${order} LIMIT ? OFFSET ?`,
-        ...values,
-        limit,
-        offset,
-      ) as unknown as Item[],
-      total: Number(
+    return transaction(this.#db, "DEFERRED", () => {
+      const total = Number(
         this.#get(
-          total ?? `SELECT count(*) AS total FROM ${table} ${where}`,
+          totalSql ?? `SELECT count(*) AS total FROM ${table} ${where}`,
           ...values,
         )?.total ?? 0,
-      ),
-    }));
+      );
+      const size = Math.max(0, Math.min(limit, total - offset));
+      // OFFSET steps over every row before the page: the nearer end is less far.
+      const behind = total - offset - size;
+      const fromEnd = behind < offset;
+      const direction = fromEnd ? "DESC" : "ASC";
+      const data = this.#all(
+        `SELECT ${columns} FROM ${table} ${where}
+          ORDER BY ${order.map((column) => `${column} ${direction}`).join(", ")}
+          LIMIT ? OFFSET ?`,
+        ...values,
+        size,
+        fromEnd ? behind : offset,
+      ) as unknown as Item[];
+      return { data: fromEnd ? data.reverse() : data, total };
+    });
   }
 
   #all(sql: string, ...values: SQLInputValue[]) {
@@ -190,7 +197,7 @@ interface ListQuery {
   readonly columns: string;
   /** Conditions with one value each; those without a value don't apply. */
   readonly conditions: Readonly<Record<string, SQLInputValue | undefined>>;
-  readonly order: string;
+  readonly order: readonly string[];
   /** A query for the total where it need not be counted; it takes the same values. */
-  readonly total?: string;
+  readonly totalSql?: string;
 }

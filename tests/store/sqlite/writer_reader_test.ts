@@ -693,3 +693,33 @@ Deno.test("Reader gives the figures of a plain scan, whatever was inserted", () 
     { numRuns: 60 },
   );
 });
+
+Deno.test("Reader.listMessages() gives the page of a plain scan, from whichever end it reads", () => {
+  const messages = Array.from({ length: 23 }, (_, n) =>
+    message({
+      message_id: `m${n * 7 % 23}`,
+      from: `+${n % 2}`,
+      ts: `2025-01-15T10:00:0${n % 4}Z`,
+    }));
+  using store = new TestStore(messages);
+  const sorted = messages.toSorted((a, b) =>
+    a.ts === b.ts
+      ? (a.message_id < b.message_id ? -1 : 1)
+      : (a.ts < b.ts ? -1 : 1)
+  );
+  for (const from of [undefined, "+1"]) {
+    const all = sorted.filter((message) =>
+      message.from === (from ?? message.from)
+    )
+      .map(({ message_id }) => message_id);
+    for (let offset = 0; offset < 30; offset++) {
+      for (const limit of [1, 2, 5, 50]) {
+        assert.deepEqual(
+          store.ids({ from }, limit, offset),
+          all.slice(offset, offset + limit),
+          `${from} ${limit} ${offset}`,
+        );
+      }
+    }
+  }
+});
