@@ -193,6 +193,19 @@ export class TestServer implements AsyncDisposable {
     return fetch(`http://127.0.0.1:${this.port}${path}`, init);
   }
 
+  /** Asks until it is ready, where its log can't tell. */
+  async ready(): Promise<void> {
+    for (;;) {
+      try {
+        const response = await this.fetch("/health/ready");
+        await response.body?.cancel();
+        if (response.ok) return;
+      } catch {
+        // Nobody listens yet.
+      }
+    }
+  }
+
   /** `GET` of a JSON resource that must be there. */
   async get<T = Record<string, unknown>>(path: string): Promise<T> {
     const response = await this.fetch(path);

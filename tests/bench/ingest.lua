@@ -1,8 +1,9 @@
--- Sends each prepared request once: the file has one "signature body" per line,
--- and every thread takes a part of its own.
+-- Sends the prepared requests, one "signature body" per line of the file; every
+-- thread takes a part of its own, once, or again and again for "repeat".
 local threads = 0
 local requests = {}
 local next_request = 0
+local again = false
 
 function setup(thread)
   thread:set("part", threads)
@@ -11,6 +12,7 @@ end
 
 function init(args)
   local file, parts = args[1], tonumber(args[2])
+  again = args[3] == "repeat"
   local number = 0
   for line in io.lines(file) do
     if number % parts == part then
@@ -26,7 +28,7 @@ end
 function request()
   next_request = next_request + 1
   if next_request > #requests then
-    wrk.thread:stop()
+    if not again then wrk.thread:stop() end
     next_request = 1
   end
   return requests[next_request]
@@ -34,12 +36,13 @@ end
 
 function done(summary, latency)
   print(string.format(
-    "RESULT %d %d %d %d %d",
+    "RESULT %d %d %d %d %d %d",
     summary.requests,
     summary.duration,
     latency:percentile(50),
     latency:percentile(99),
-    summary.errors.status + summary.errors.connect + summary.errors.read +
-      summary.errors.write + summary.errors.timeout
+    summary.errors.status,
+    summary.errors.connect + summary.errors.read + summary.errors.write +
+      summary.errors.timeout
   ))
 end

@@ -105,17 +105,11 @@ Deno.test("LOG_LEVEL leaves out what is below it", async () => {
     env: { LOG_LEVEL: "warning" },
     until: [],
   });
-  // Without its log, a port that answers shows that the server is up.
-  for (;;) {
-    try {
-      const response = await server.fetch("/health/live");
-      await response.body?.cancel();
-      break;
-    } catch { /* not yet */ }
-  }
+  await server.ready();
   await (await server.fetch("/nope")).body?.cancel();
-  await server.logged(({ status }) => status === 404);
-  assert.deepEqual(server.log.map(({ level }) => level), ["WARNING"]);
+  const line = await server.logged(({ status }) => status === 404);
+  assert.equal(line.level, "WARNING");
+  assert(server.log.every(({ level }) => /^(WARNING|ERROR)$/.test(level)));
 });
 
 Deno.test("200 clients at once are all served", async () => {
