@@ -6,26 +6,37 @@
  * @module
  */
 
+import type { FieldError } from "./validation.ts";
+
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** What {@linkcode parseJson} makes of a body. */
+export type ParsedJson =
+  | {
+    readonly ok: true;
+    /** The body's text, which is valid JSON. */
+    readonly text: string;
+    readonly value: unknown;
+  }
+  | { readonly ok: false; readonly errors: readonly FieldError[] };
+
 /**
- * Decodes and checks a body.
- *
- * @returns The text, which is valid JSON, and its value; or what is wrong, in
- * words of our own: an engine's would quote what was sent. A byte order mark is
- * wrong: RFC 8259, section 8.1, forbids sending one.
+ * Decodes and parses a body. A byte order mark is an error: RFC 8259, section
+ * 8.1, forbids sending one.
  */
-export function parseJson(
-  bytes: Uint8Array,
-): { ok: true; text: string; value: unknown } | { ok: false; msg: string } {
+export function parseJson(bytes: Uint8Array): ParsedJson {
   try {
     const text = utf8.decode(bytes);
     return { ok: true, text, value: JSON.parse(text) };
   } catch (error) {
+    // In words of our own: an engine's would quote what was sent.
     const msg = error instanceof SyntaxError
       ? "Body should be valid JSON"
       : "Body should be valid UTF-8";
-    return { ok: false, msg };
+    return {
+      ok: false,
+      errors: [{ type: "json_invalid", loc: ["body"], msg }],
+    };
   }
 }
 

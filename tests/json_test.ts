@@ -88,7 +88,8 @@ Deno.test("parseJson() gives text and value when the bytes are JSON in UTF-8, el
   ];
   for (const [bytes, what] of wrong) {
     const msg = `Body should be valid ${what}`;
-    assert.deepEqual(parseJson(bytes), { ok: false, msg }, bytes.join());
+    const errors = [{ type: "json_invalid", loc: ["body"], msg }];
+    assert.deepEqual(parseJson(bytes), { ok: false, errors }, bytes.join());
   }
 });
 

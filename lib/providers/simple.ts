@@ -61,13 +61,7 @@ const messageSchema = z.object({
 
 function parse(bytes: Uint8Array): ParsedBody {
   const json = parseJson(bytes);
-  if (!json.ok) {
-    const { msg } = json;
-    return {
-      ok: false,
-      errors: [{ type: "json_invalid", loc: ["body"], msg }],
-    };
-  }
+  if (!json.ok) return json;
   const parsed = messageSchema.safeParse(json.value);
   if (parsed.success) {
     const message = {

@@ -347,13 +347,7 @@ export const whatsapp: Provider = {
 
   parse(bytes) {
     const json = parseJson(bytes);
-    if (!json.ok) {
-      const { msg } = json;
-      return {
-        ok: false,
-        errors: [{ type: "json_invalid", loc: ["body"], msg }],
-      };
-    }
+    if (!json.ok) return json;
     const reader = new DeliveryReader();
     reader.readBody(json.text);
     const { messages, events } = reader;

@@ -8,6 +8,7 @@ import {
   verifyToken,
   whatsappSecret,
 } from "../harness.ts";
+import { version1 } from "../store/sqlite/version1.ts";
 
 const fixtures = new URL("../fixtures/meta/", import.meta.url);
 
@@ -611,24 +612,11 @@ Deno.test("a database of the first schema is migrated with its messages", async 
   const db = new DatabaseSync(`${dir}/app.db`);
   db.exec(
     `PRAGMA journal_mode = WAL;
-     CREATE TABLE messages (
-       seq INTEGER PRIMARY KEY AUTOINCREMENT,
-       message_id TEXT NOT NULL UNIQUE,
-       from_msisdn TEXT NOT NULL,
-       to_msisdn TEXT NOT NULL,
-       ts TEXT NOT NULL,
-       ts_ms INTEGER NOT NULL,
-       text TEXT,
-       text_folded TEXT,
-       created_at TEXT NOT NULL
-     ) STRICT;
-     CREATE INDEX messages_by_instant ON messages (ts_ms, message_id);
-     CREATE INDEX messages_by_sender ON messages (from_msisdn, ts_ms, message_id);
+     ${version1}
      INSERT INTO messages
        (message_id, from_msisdn, to_msisdn, ts, ts_ms, text, created_at)
      VALUES ('old', '+911', '+912', '2025-01-15T10:00:00Z', 1736935200000,
-             'kept', '2025-01-15T10:00:01.000Z');
-     PRAGMA user_version = 1`,
+             'kept', '2025-01-15T10:00:01.000Z');`,
   );
   db.close();
   {

@@ -9,6 +9,7 @@ import {
 import { Writer } from "../../../lib/store/sqlite/writer.ts";
 import type { MessageFilter } from "../../../lib/store/store.ts";
 import { TempDatabase } from "./temp_database.ts";
+import { version1 } from "./version1.ts";
 
 /** Everything the database is made of, and its version. */
 function shapeOf(db: DatabaseSync) {
@@ -38,22 +39,6 @@ function namesOf(db: DatabaseSync, table: keyof typeof columns) {
       .map(({ name }) => name).sort().join(" "),
   };
 }
-
-/** The first release's schema, to the letter. */
-const version1 = `CREATE TABLE messages (
-     seq INTEGER PRIMARY KEY AUTOINCREMENT,
-     message_id TEXT NOT NULL UNIQUE,
-     from_msisdn TEXT NOT NULL,
-     to_msisdn TEXT NOT NULL,
-     ts TEXT NOT NULL,
-     ts_ms INTEGER NOT NULL,
-     text TEXT,
-     text_folded TEXT,
-     created_at TEXT NOT NULL
-   ) STRICT;
-   CREATE INDEX messages_by_instant ON messages (ts_ms, message_id);
-   CREATE INDEX messages_by_sender ON messages (from_msisdn, ts_ms, message_id);
-   PRAGMA user_version = 1;`;
 
 Deno.test("migrate() creates the tables and their indexes when the database is empty", () => {
   using temp = new TempDatabase();
