@@ -59,7 +59,7 @@ class DeliveryReader {
     if (body !== undefined && entries.length > 0) {
       this.#readOthers(body, envelope.body, { field: unknownKind });
     }
-    if (this.#isEmpty()) this.#addEvent(unknownKind, json);
+    if (this.#count() === 0) this.#addEvent(unknownKind, json);
   }
 
   #readEntry(json: string): void {
@@ -183,10 +183,6 @@ class DeliveryReader {
 
   #count(): number {
     return this.messages.length + this.events.length;
-  }
-
-  #isEmpty(): boolean {
-    return this.#count() === 0;
   }
 }
 
