@@ -92,7 +92,7 @@ async function main(args: string[]): Promise<number> {
     if (!(error instanceof ConfigError)) throw error;
     const log = new Log("ERROR");
     log.write("ERROR", { message: error.message, faults: error.faults });
-    log.flush();
+    await log.close();
     return 1;
   }
   switch (command) {

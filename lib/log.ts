@@ -12,14 +12,18 @@ export type LogLevel = typeof logLevels[number];
 
 /** Where lines go. Like `Deno.stdout`, it may take only some of the bytes. */
 export interface Sink {
-  writeSync(bytes: Uint8Array): number;
+  write(bytes: Uint8Array): Promise<number>;
 }
 
-/** Past this much unwritten text, a line is not held back any longer. */
-const maxPendingChars = 1 << 20;
+/** How much may wait for the sink; past it lines are dropped, and counted. */
+const maxPendingChars = 8 << 20;
+/** How long the last lines may take when the process ends. */
+const closeTimeoutMs = 1000;
 
 /**
- * A log that gathers the lines of a turn of the event loop into one write.
+ * A log that gathers lines while it writes the ones before, so that many share
+ * one write, and that never holds up who writes to it: a log nobody reads must not
+ * stop the service.
  *
  * @example
  * ```ts
@@ -31,8 +35,9 @@ export class Log {
   readonly #threshold: number;
   readonly #sink: Sink;
   #pending = "";
-  #scheduled = false;
+  #dropped = 0;
   #brokeOff = false;
+  #writing: Promise<void> | undefined;
 
   constructor(level: LogLevel, sink: Sink = Deno.stdout) {
     this.#threshold = logLevels.indexOf(level);
@@ -42,35 +47,54 @@ export class Log {
   /** Adds a line, unless its level is below the log's. */
   write(level: LogLevel, fields: Readonly<Record<string, unknown>>): void {
     if (logLevels.indexOf(level) < this.#threshold) return;
-    const ts = new Date().toISOString();
-    this.#pending += `${toLine({ ts, level, ...fields })}\n`;
     if (this.#pending.length > maxPendingChars) {
-      this.flush();
-    } else if (!this.#scheduled) {
-      this.#scheduled = true;
-      setTimeout(() => {
-        this.#scheduled = false;
-        this.flush();
-      }, 0);
+      this.#dropped++;
+      return;
     }
+    this.#add(level, fields);
+    this.#writing ??= this.#writePending();
   }
 
-  /** Writes what is pending; when it returns, all of it is out. */
-  flush(): void {
-    // A line that could be written only in part must not take in the next one.
-    const lineEnd = this.#brokeOff ? "\n" : "";
-    let bytes = new TextEncoder().encode(lineEnd + this.#pending);
-    this.#pending = "";
-    try {
-      while (bytes.length > 0) {
-        const written = this.#sink.writeSync(bytes);
-        this.#brokeOff = bytes[written - 1] !== newline;
-        bytes = bytes.subarray(written);
+  /** Resolves when all lines are out, or after a second if they can't be. */
+  async close(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, closeTimeoutMs);
+    });
+    await Promise.race([this.#writing, timeout]);
+    clearTimeout(timer);
+  }
+
+  #add(level: LogLevel, fields: Readonly<Record<string, unknown>>): void {
+    const ts = new Date().toISOString();
+    this.#pending += `${toLine({ ts, level, ...fields })}\n`;
+  }
+
+  async #writePending(): Promise<void> {
+    // The rest of this turn of the event loop may have lines as well.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    while (this.#pending !== "") {
+      if (this.#dropped > 0) {
+        const count = this.#dropped;
+        this.#dropped = 0;
+        this.#add("WARNING", { message: "log lines dropped", count });
       }
-    } catch {
-      // Nobody reads the log any more (a closed pipe, a full disk). The service
-      // goes on: a message must not be lost because its log line is.
+      // A line that could be written only in part must not take in the next one.
+      const lineEnd = this.#brokeOff ? "\n" : "";
+      let bytes = new TextEncoder().encode(lineEnd + this.#pending);
+      this.#pending = "";
+      try {
+        while (bytes.length > 0) {
+          const written = await this.#sink.write(bytes);
+          this.#brokeOff = bytes[written - 1] !== newline;
+          bytes = bytes.subarray(written);
+        }
+      } catch {
+        // The log's reader is gone (a closed pipe, a full disk). The service goes
+        // on: a message must not be lost because its log line is.
+      }
     }
+    this.#writing = undefined;
   }
 }
 

@@ -26,9 +26,16 @@ const unmatchedPath = "unmatched";
 
 const latencyBucketsMs = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000];
 
-/** Once shutdown has begun, bodies still on their way get this long. */
+/**
+ * Once shutdown has begun, requests that were sent before it may still have to be
+ * read: they are served until none has come for the first of these times, at most
+ * for the second.
+ */
+const shutdownQuietMs = 100;
+const shutdownServeMs = 1000;
+/** Then bodies still on their way get this long. */
 const shutdownBodyGraceMs = 2000;
-/** Once every request is answered, connections get this long to send and close. */
+/** Once every handler has returned, connections get this long to send and close. */
 const shutdownConnectionGraceMs = 500;
 
 /** A running server. */
@@ -65,7 +72,9 @@ export async function startServer(
   requests.add([unmatchedPath, "404"], 0);
 
   let stopping = false;
+  let isRefusing = false;
   let inFlight = 0;
+  let lastRequestMs = 0;
   let onAllAnswered: (() => void) | undefined;
   const bodies = new BodyReader();
   const verifiers = new Map<string, Verifier>();
@@ -81,11 +90,13 @@ export async function startServer(
     metrics,
     webhookMetrics,
     isStopping: () => stopping,
+    isRefusing: () => isRefusing,
   };
 
   async function answer(request: Request): Promise<Response> {
     inFlight++;
     const startMs = performance.now();
+    lastRequestMs = startMs;
     const requestId = crypto.randomUUID();
     const { path, query } = splitUrl(request.url);
     const match = matchRoute(path);
@@ -93,7 +104,9 @@ export async function startServer(
     const handler = methods?.get(request.method);
     const logFields: Exchange["logFields"] = {};
     let response: Response;
-    if (match === undefined || methods === undefined) {
+    if (hasPathInHost(request)) {
+      response = errorResponse(400, "Invalid Host header");
+    } else if (match === undefined || methods === undefined) {
       response = errorResponse(404, "Not Found");
     } else if (handler === undefined) {
       const allow = Array.from(methods.keys()).join(", ");
@@ -110,6 +123,7 @@ export async function startServer(
       }
     }
     response.headers.set("x-request-id", requestId);
+    if (stopping) response.headers.set("connection", "close");
     const { status } = response;
     const durationMs = performance.now() - startMs;
     requests.add([match?.route ?? unmatchedPath, `${status}`]);
@@ -138,6 +152,14 @@ export async function startServer(
   return {
     async shutdown() {
       stopping = true;
+      const stopMs = performance.now();
+      do {
+        await delay(shutdownQuietMs);
+      } while (
+        performance.now() - lastRequestMs < shutdownQuietMs &&
+        performance.now() - stopMs < shutdownServeMs
+      );
+      isRefusing = true;
       // Deno 2.9 makes the bodies that are still on their way unreadable in
       // shutdown() (denoland/deno#36809): they have to be in before it.
       await bodies.drain(shutdownBodyGraceMs);
@@ -155,9 +177,14 @@ export async function startServer(
 }
 
 /**
- * Splits a request's URL without parsing its host, which a client may have made
- * up of anything.
+ * `true` if the Host header would become a part of the path: a request's URL is
+ * made by joining the two.
  */
+function hasPathInHost(request: Request): boolean {
+  return /[/?#\\]/.test(request.headers.get("host") ?? "");
+}
+
+/** Splits a request's URL; of what stands before the path nothing is needed. */
 function splitUrl(url: string): { path: string; query: URLSearchParams } {
   const pathStart = url.indexOf("/", url.indexOf("://") + 3);
   const target = pathStart < 0 ? "/" : url.slice(pathStart);

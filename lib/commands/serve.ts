@@ -44,7 +44,7 @@ export async function serve(
     const { host, port } = config;
     const message = `Cannot listen on HOST="${host}" PORT="${port}"`;
     log.write("ERROR", { message, error: String(error) });
-    log.flush();
+    await log.close();
     return 1;
   }
   if (printCurl) console.error(await exampleCurl(config));
@@ -60,7 +60,7 @@ export async function serve(
       ? { message: "stopped before every request was answered" }
       : { message: "stopped" },
   );
-  log.flush();
+  await log.close();
   return 0;
 }
 
@@ -84,8 +84,7 @@ function listenForSignals(log: Log): Promise<Deno.Signal> {
           resolve(signal);
         } else if (performance.now() - firstMs > sameSignalMs) {
           log.write("WARNING", { message: "stopped at once", signal });
-          log.flush();
-          Deno.exit(1);
+          log.close().finally(() => Deno.exit(1));
         }
       });
     }

@@ -20,8 +20,10 @@ export interface Service {
   readonly bodies: BodyReader;
   readonly metrics: Metrics;
   readonly webhookMetrics: WebhookMetrics;
-  /** `true` as soon as shutdown begins. */
+  /** `true` as soon as shutdown begins: not ready any more. */
   isStopping(): boolean;
+  /** `true` when whatever was sent before the shutdown has been read. */
+  isRefusing(): boolean;
 }
 
 /** One request on its way to an answer. */

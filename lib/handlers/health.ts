@@ -11,7 +11,7 @@ import { errorResponse, type Handler } from "./handler.ts";
 /** The process runs. */
 export const getLive: Handler = () => Response.json({ status: "live" });
 
-/** Deliveries can be verified and stored. */
+/** Deliveries can be verified, and the database answers. */
 export const getReady: Handler = async (_exchange, service) => {
   const problems: string[] = [];
   if (service.isStopping()) problems.push("the server is shutting down");

@@ -50,14 +50,14 @@ export function receiveFrom(provider: Provider): Handler {
 async function receive(
   provider: Provider,
   { request, logFields }: Exchange,
-  { verifiers, store, bodies, webhookMetrics, isStopping }: Service,
+  { verifiers, store, bodies, webhookMetrics, isRefusing }: Service,
 ): Promise<[WebhookResult, Response]> {
   const verifier = verifiers.get(provider.name);
   if (verifier === undefined && !provider.isRequired) {
     return ["not_configured", errorResponse(404, "Not Found")];
   }
   // Only what was in flight when the shutdown began is still stored.
-  if (isStopping()) throw new StoreUnavailable("closing");
+  if (isRefusing()) throw new StoreUnavailable("closing");
   const bytes = await bodies.read(request, provider.maxBodyBytes);
   if (verifier === undefined) {
     const [variable] = provider.secretVariables;

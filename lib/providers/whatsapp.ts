@@ -14,6 +14,7 @@ import { canonicalJson, elementsOf, membersOf, parseJson } from "../json.ts";
 import {
   type DeliveredEvent,
   type DeliveredMessage,
+  type Delivery,
   isMessageId,
   isStorable,
 } from "../message.ts";
@@ -43,10 +44,24 @@ const envelope = {
   change: ["field", "value"],
   value: ["messaging_product", "metadata", "contacts"],
 };
+/**
+ * A body of more elements than any of Meta's can hold is kept as one event: a
+ * million rows in one transaction would hold up everybody else.
+ */
+const maxRows = 20_000;
 /** What an event is called when nothing in the delivery names it. */
 const unknownKind = "unknown";
 
-/** Gathers what one body holds. */
+function readDelivery(json: string): Delivery {
+  const reader = new DeliveryReader();
+  reader.readBody(json);
+  if (reader.count > 0 && reader.count <= maxRows) return reader;
+  const whole = new DeliveryReader();
+  whole.addEvent(unknownKind, json);
+  return whole;
+}
+
+/** Gathers what one body holds; it stops soon after there is too much of it. */
 class DeliveryReader {
   readonly messages: DeliveredMessage[] = [];
   readonly events: DeliveredEvent[] = [];
@@ -55,18 +70,20 @@ class DeliveryReader {
   readBody(json: string): void {
     const body = membersOf(json);
     const entries = elementsOf(body?.get("entry")) ?? [];
-    for (const entry of entries) this.#readEntry(entry);
+    for (const entry of entries) {
+      if (this.count > maxRows) return;
+      this.#readEntry(entry);
+    }
     if (body !== undefined && entries.length > 0) {
       this.#readOthers(body, envelope.body, { field: unknownKind });
     }
-    if (this.#count() === 0) this.#addEvent(unknownKind, json);
   }
 
   #readEntry(json: string): void {
     const entry = membersOf(json);
     const changes = elementsOf(entry?.get("changes")) ?? [];
     if (entry === undefined || changes.length === 0) {
-      return this.#addEvent(unknownKind, json);
+      return this.addEvent(unknownKind, json);
     }
     const place = {
       entryId: entry.get("id"),
@@ -83,17 +100,17 @@ class DeliveryReader {
     const field = nameOf(parseMember(change, "field"));
     const place = { ...entryPlace, field };
     if (change === undefined || valueJson === undefined) {
-      return this.#addEvent(field, json, place);
+      return this.addEvent(field, json, place);
     }
     this.#readOthers(change, envelope.change, place);
     const value = membersOf(valueJson);
-    const countBefore = this.#count();
+    const countBefore = this.count;
     const known = [...envelope.value, ...messageLists, "statuses"];
     if (value !== undefined && known.some((key) => value.has(key))) {
       this.#readValue(value, place);
     }
     // Account and template updates, for example, are one event each.
-    if (this.#count() === countBefore) this.#addEvent(field, valueJson, place);
+    if (this.count === countBefore) this.addEvent(field, valueJson, place);
   }
 
   #readValue(value: Map<string, string>, place: Place): void {
@@ -113,7 +130,7 @@ class DeliveryReader {
           this.#receivedMs,
         );
         if (message !== undefined) this.messages.push(message);
-        else this.#addEvent(list, element, place);
+        else this.addEvent(list, element, place);
       }
     }
     for (const element of elementsOf(value.get("statuses")) ?? []) {
@@ -134,7 +151,7 @@ class DeliveryReader {
     for (const [key, json] of members) {
       if (known.includes(key)) continue;
       for (const element of elementsOf(json) ?? [json]) {
-        this.#addEvent(nameOf(key), element, place);
+        this.addEvent(nameOf(key), element, place);
       }
     }
   }
@@ -148,7 +165,7 @@ class DeliveryReader {
     if (
       typeof id !== "string" || !isMessageId(id) ||
       typeof status !== "string" || unixSeconds(timestamp) === undefined
-    ) return this.#addEvent("status", json, place);
+    ) return this.addEvent("status", json, place);
     this.events.push({
       event_id: digest(["status", id, status, `${timestamp}`]),
       kind: "status",
@@ -158,7 +175,7 @@ class DeliveryReader {
     });
   }
 
-  #addEvent(
+  addEvent(
     kind: string,
     json: string,
     { entryId, entryTime, field }: Place = { field: unknownKind },
@@ -181,7 +198,7 @@ class DeliveryReader {
     });
   }
 
-  #count(): number {
+  get count(): number {
     return this.messages.length + this.events.length;
   }
 }
@@ -344,10 +361,7 @@ export const whatsapp: Provider = {
   parse(bytes) {
     const json = parseJson(bytes);
     if (!json.ok) return json;
-    const reader = new DeliveryReader();
-    reader.readBody(json.text);
-    const { messages, events } = reader;
-    return { ok: true, delivery: { messages, events } };
+    return { ok: true, delivery: readDelivery(json.text) };
   },
 
   handshake(query, { WHATSAPP_VERIFY_TOKEN: token }) {

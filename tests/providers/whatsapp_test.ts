@@ -918,3 +918,15 @@ Deno.test("whatsapp.parse() gives what a store takes and gives back when a body 
     { numRuns: 300 },
   );
 });
+
+Deno.test("whatsapp.parse() keeps a body of more than 20,000 elements as one event", () => {
+  const bodyOf = (count: number) =>
+    JSON.stringify({ entry: Array.from({ length: count }, (_, n) => n) });
+  for (const [count, expected] of [[20_000, 20_000], [20_001, 1]]) {
+    const body = bodyOf(count);
+    const parsed = whatsapp.parse(new TextEncoder().encode(body));
+    assert(parsed.ok);
+    assert.equal(parsed.delivery.events.length, expected);
+    if (expected === 1) assert.equal(parsed.delivery.events[0].payload, body);
+  }
+});

@@ -115,6 +115,38 @@ Deno.test("SIGTERM during a burst answers every request and keeps every 200", as
   await Deno.remove(dir, { recursive: true });
 });
 
+Deno.test("SIGTERM loses no request that was sent before it, though none was read yet", async () => {
+  await using server = await TestServer.start();
+  const connections = await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const connection = await server.send(
+        "GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n",
+      );
+      assert.match(await connection.read(), /^HTTP\/1\.1 200 /);
+      return connection;
+    }),
+  );
+  // A stopped process reads nothing; it finds the signal first when it goes on.
+  server.signal("SIGSTOP");
+  await Promise.all(connections.map((connection) => {
+    const body = JSON.stringify(message());
+    return connection.write(
+      "POST /webhook HTTP/1.1\r\nHost: x\r\n" +
+        `X-Signature: ${signatureOf(body)}\r\n` +
+        `Content-Length: ${body.length}\r\n\r\n${body}`,
+    );
+  }));
+  server.signal("SIGTERM");
+  server.signal("SIGCONT");
+  for (const connection of connections) {
+    const answer = await connection.read();
+    assert.match(answer, /^HTTP\/1\.1 200 [^]*connection: close/i);
+    connection[Symbol.dispose]();
+  }
+  assert.equal((await server.ended()).code, 0);
+  assert.equal(storedIds(server.databasePath).size, 100);
+});
+
 Deno.test("SIGTERM lets what is in flight finish, and takes nothing new", async () => {
   await using server = await TestServer.start();
   const body = JSON.stringify(message());
@@ -135,7 +167,13 @@ Deno.test("SIGTERM lets what is in flight finish, and takes nothing new", async 
   const ready = await server.fetch("/health/ready");
   assert.equal(ready.status, 503);
   assert.match((await ready.json()).detail, /shutting down/);
-  const late = await server.post(JSON.stringify(message()));
+  // What may have been sent before the signal is taken for a moment longer.
+  let late = await server.post(JSON.stringify(message()));
+  let stored = 0;
+  for (; late.status === 200; stored++) {
+    await late.body?.cancel();
+    late = await server.post(JSON.stringify(message()));
+  }
   assert.equal(late.status, 503);
   assert.notEqual(late.headers.get("retry-after"), null);
   await late.body?.cancel();
@@ -144,7 +182,7 @@ Deno.test("SIGTERM lets what is in flight finish, and takes nothing new", async 
   assert.match(await endless.read(), /^HTTP\/1\.1 503 [^]*retry-after: 1/i);
   assert.equal((await server.ended()).code, 0);
   assert(performance.now() - startMs < 10_000);
-  assert.equal(server.query("SELECT * FROM messages").length, 1);
+  assert.equal(server.query("SELECT * FROM messages").length, stored + 1);
   slow[Symbol.dispose]();
   endless[Symbol.dispose]();
 });
@@ -173,13 +211,20 @@ Deno.test("a lock held longer than the busy timeout gives 503 and no loss", asyn
   const blocked = message();
   const other = new DatabaseSync(server.databasePath);
   other.exec("BEGIN IMMEDIATE");
-  const response = await server.post(JSON.stringify(blocked));
-  assert.equal(response.status, 503);
-  assert.equal(response.headers.get("retry-after"), "1");
-  assert.equal(
-    (await response.json()).detail,
-    "the database is locked by another process",
+  const startMs = performance.now();
+  const responses = await Promise.all(
+    Array.from({ length: 5 }, () => server.post(JSON.stringify(blocked))),
   );
+  // Those that came during the attempt do not wait for another one.
+  assert(performance.now() - startMs < 4500);
+  for (const response of responses) {
+    assert.equal(response.status, 503);
+    assert.equal(response.headers.get("retry-after"), "1");
+    assert.equal(
+      (await response.json()).detail,
+      "the database is locked by another process",
+    );
+  }
   // Reading goes on all the while.
   assert.equal((await server.get("/messages")).total, 1);
   other.exec("ROLLBACK");
@@ -197,7 +242,7 @@ Deno.test("a lock held longer than the busy timeout gives 503 and no loss", asyn
   ]);
   assert.equal(
     await server.metric('webhook_requests_total{result="unavailable"}'),
-    1,
+    responses.length,
   );
 });
 
@@ -243,5 +288,44 @@ Deno.test("a disk that takes no more gives 503, and loses nothing that was ackno
     assert.equal(await deliver(server), 200);
   }
   assert.deepEqual(storedIds(`${dir}/app.db`), acknowledged);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("a database that is deleted under the server is noticed before a 200", async () => {
+  await using server = await TestServer.start();
+  assert.equal(await server.deliver(message()), 200);
+  for await (const { name } of Deno.readDir(server.dir)) {
+    await Deno.remove(`${server.dir}/${name}`);
+  }
+  const lost = message();
+  const response = await server.post(JSON.stringify(lost));
+  assert.equal(response.status, 503);
+  assert.equal(
+    (await response.json()).detail,
+    "the database file was deleted or replaced",
+  );
+  await server.logged("the database file was deleted or replaced");
+  await server.loggedTimes(2, "database open");
+  assert.equal(await server.deliver(lost), 200);
+  assert.deepEqual(storedIds(server.databasePath), new Set([lost.message_id]));
+});
+
+Deno.test("a log that nobody reads holds up neither requests nor the stop", async () => {
+  const dir = await Deno.makeTempDir();
+  const server = await TestServer.start({
+    dir,
+    // The reader of the pipe sleeps for as long as the server lives.
+    shell: `mkfifo ${dir}/log && { sleep 20 <${dir}/log >/dev/null 2>&1 & } ` +
+      `&& exec "$@" >${dir}/log`,
+    until: [],
+  });
+  await server.ready();
+  // Some 200 KB of log: more than a pipe holds.
+  for (let n = 0; n < 1000; n++) await server.get("/health/live");
+  assert.equal(await server.deliver(message()), 200);
+  const startMs = performance.now();
+  server.signal("SIGTERM");
+  assert.equal((await server.ended()).code, 0);
+  assert(performance.now() - startMs < 10_000);
   await Deno.remove(dir, { recursive: true });
 });

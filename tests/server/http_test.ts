@@ -89,6 +89,8 @@ Deno.test("odd requests get an answer and a log line, and leave the server well"
       `GET /messages?${"&".repeat(5000)} HTTP/1.1\r\nHost: x\r\n${end}`,
       / 200 /,
     ],
+    [`GET /nope HTTP/1.1\r\nHost: x/stats?a=\r\n${end}`, / 400 /],
+    [`GET /nope HTTP/1.1\r\nHost: x/stats#\r\n${end}`, / 400 /],
     ["GARBAGE\r\n\r\n", / 400 /],
   ];
   for (const [request, status] of requests) {

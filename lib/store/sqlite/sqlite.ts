@@ -140,6 +140,9 @@ export class SqliteStore implements Store {
     });
     try {
       await Promise.race([this.#usable(this.#reader).call("ping"), timeout]);
+    } catch (error) {
+      this.#reopenIfReplaced(error as StoreUnavailable);
+      throw error;
     } finally {
       clearTimeout(timer);
     }
@@ -174,7 +177,12 @@ export class SqliteStore implements Store {
         );
         batch.forEach(({ resolve }, index) => resolve(inserted[index]));
       } catch (error) {
-        for (const { reject } of batch) reject(error as StoreUnavailable);
+        // What came meanwhile fails with it: it has waited as long, and a second
+        // attempt would make it wait for another timeout.
+        const failed = [...batch, ...this.#waiting.splice(0)];
+        this.#waitingRows = this.#waitingPayloadChars = 0;
+        for (const { reject } of failed) reject(error as StoreUnavailable);
+        this.#reopenIfReplaced(error as StoreUnavailable);
       }
     }
     this.#committing = false;
@@ -211,6 +219,11 @@ export class SqliteStore implements Store {
     this.#connections.push(connection);
     await connection.call("open", this.#path, readOnly);
     return connection;
+  }
+
+  /** What is written to a file that is no longer there would be lost. */
+  #reopenIfReplaced(problem: StoreUnavailable): void {
+    if (problem.reason === "replaced") this.#reopenLater(problem);
   }
 
   #reopenLater(problem: StoreUnavailable): void {

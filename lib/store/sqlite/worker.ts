@@ -23,6 +23,7 @@ import { Writer } from "./writer.ts";
 const busyTimeoutMs = 2500;
 
 let db: DatabaseSync | undefined;
+let file: { readonly path: string; readonly identity: string } | undefined;
 let reader: Reader;
 let writer: Writer;
 
@@ -39,9 +40,33 @@ function open(path: string, readOnly: boolean): void {
     }
     reader = new Reader(db);
     reader.ping();
+    file = path === ":memory:" ? undefined : { path, identity: identify(path) };
   } catch (error) {
     close();
     throw error;
+  }
+}
+
+/** Which file a path leads to, whatever was renamed; "" where there is none. */
+function identify(path: string): string {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return `${dev}:${ino}`;
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * SQLite goes on with a file that was deleted or renamed under it; what it
+ * "stores" then is gone with the process.
+ *
+ * @throws {StoreUnavailable} `replaced` if the path no longer leads to the file
+ * that is open.
+ */
+function checkFile(): void {
+  if (file !== undefined && identify(file.path) !== file.identity) {
+    throw new StoreUnavailable("replaced");
   }
 }
 
@@ -54,8 +79,14 @@ function close(): void {
 const operations = {
   open,
   close,
-  insert: (batch: readonly Delivery[]) => writer.insert(batch),
-  ping: () => reader.ping(),
+  insert(batch: readonly Delivery[]) {
+    checkFile();
+    return writer.insert(batch);
+  },
+  ping() {
+    checkFile();
+    reader.ping();
+  },
   listMessages: (filter: MessageFilter, limit: number, offset: number) =>
     reader.listMessages(filter, limit, offset),
   getMessage: (messageId: string) => reader.getMessage(messageId),
