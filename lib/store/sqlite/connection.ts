@@ -12,7 +12,10 @@ interface Waiting {
   reject(error: StoreUnavailable): void;
 }
 
-/** A database connection in a worker of its own. */
+/**
+ * A database connection in a worker of its own. Calls and replies cross as JSON:
+ * a batch of rows takes less time that way than as a structured clone.
+ */
 export class Connection {
   readonly #worker = new Worker(new URL("./worker.ts", import.meta.url), {
     type: "module",
@@ -22,13 +25,14 @@ export class Connection {
 
   /** @param onCrash Called when the worker dies of an error; all calls have failed by then. */
   constructor(onCrash: (error: StoreUnavailable) => void) {
-    this.#worker.onmessage = ({ data }: MessageEvent<Reply>) => {
-      const { resolve, reject } = this.#waiting.get(data.id)!;
-      this.#waiting.delete(data.id);
-      if ("reason" in data) {
-        reject(new StoreUnavailable(data.reason, data.detail));
+    this.#worker.onmessage = ({ data }: MessageEvent<string>) => {
+      const reply: Reply = JSON.parse(data);
+      const { resolve, reject } = this.#waiting.get(reply.id)!;
+      this.#waiting.delete(reply.id);
+      if ("reason" in reply) {
+        reject(new StoreUnavailable(reply.reason, reply.detail));
       } else {
-        resolve(data.value);
+        resolve(reply.value);
       }
     };
     this.#worker.onerror = (event) => {
@@ -53,7 +57,9 @@ export class Connection {
     const result = new Promise<unknown>((resolve, reject) =>
       this.#waiting.set(id, { resolve, reject })
     );
-    this.#worker.postMessage({ id, name, args } satisfies Call);
+    this.#worker.postMessage(
+      JSON.stringify({ id, name, args } satisfies Call),
+    );
     return result as Promise<ReturnType<Operations[Name]>>;
   }
 

@@ -114,7 +114,8 @@ export type Reply =
     readonly detail: string | undefined;
   };
 
-self.onmessage = ({ data: { id, name, args } }: MessageEvent<Call>) => {
+self.onmessage = ({ data }: MessageEvent<string>) => {
+  const { id, name, args }: Call = JSON.parse(data);
   let reply: Reply;
   try {
     const operation = operations[name] as (...args: unknown[]) => unknown;
@@ -123,7 +124,7 @@ self.onmessage = ({ data: { id, name, args } }: MessageEvent<Call>) => {
     const { reason, detail } = asUnavailable(error as Error);
     reply = { id, reason, detail };
   }
-  self.postMessage(reply);
+  self.postMessage(JSON.stringify(reply));
 };
 
 /**
