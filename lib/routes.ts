@@ -32,20 +32,27 @@ export const routes: ReadonlyMap<string, Methods> = new Map([
 ]);
 
 /** The routes that end with a parameter, by what stands before it. */
-const parameterRoutes = Array.from(routes.keys())
-  .filter((route) => route.endsWith("}"))
-  .map((route) => [route.slice(0, route.indexOf("{")), route] as const);
+const parameterRoutes = Array.from(routes)
+  .filter(([route]) => route.endsWith("}"))
+  .map(([route, methods]) =>
+    [route.slice(0, route.indexOf("{")), route, methods] as const
+  );
 
-/** A path's route, and what it has where the route has a parameter. */
-export function matchRoute(
-  path: string,
-): { route: string; parameter: string } | undefined {
-  if (routes.has(path) && !path.endsWith("}")) {
-    return { route: path, parameter: "" };
-  }
-  for (const [prefix, route] of parameterRoutes) {
+/** What a path leads to. */
+export interface Match {
+  readonly route: string;
+  readonly methods: Methods;
+  /** What the path has where the route has a parameter. */
+  readonly parameter: string;
+}
+
+/** Finds the resource of a path. */
+export function matchRoute(path: string): Match | undefined {
+  const methods = path.endsWith("}") ? undefined : routes.get(path);
+  if (methods !== undefined) return { route: path, methods, parameter: "" };
+  for (const [prefix, route, methods] of parameterRoutes) {
     if (path.startsWith(prefix) && path.length > prefix.length) {
-      return { route, parameter: path.slice(prefix.length) };
+      return { route, methods, parameter: path.slice(prefix.length) };
     }
   }
   return undefined;

@@ -100,16 +100,15 @@ export async function startServer(
     const requestId = crypto.randomUUID();
     const { path, query } = splitUrl(request.url);
     const match = matchRoute(path);
-    const methods = match && routes.get(match.route);
-    const handler = methods?.get(request.method);
+    const handler = match?.methods.get(request.method);
     const logFields: Exchange["logFields"] = {};
     let response: Response;
     if (hasPathInHost(request)) {
       response = errorResponse(400, "Invalid Host header");
-    } else if (match === undefined || methods === undefined) {
+    } else if (match === undefined) {
       response = errorResponse(404, "Not Found");
     } else if (handler === undefined) {
-      const allow = Array.from(methods.keys()).join(", ");
+      const allow = Array.from(match.methods.keys()).join(", ");
       response = errorResponse(405, "Method Not Allowed", { allow });
     } else {
       try {

@@ -4,8 +4,10 @@
  * @module
  */
 
+import { setTimeout as delay } from "node:timers/promises";
 import { type Config, localUrl } from "../config.ts";
 import { Log } from "../log.ts";
+import { missingSecrets } from "../providers/providers.ts";
 import { type Server, startServer } from "../server.ts";
 import { importKey, sign } from "../signature.ts";
 import { SqliteStore } from "../store/sqlite/sqlite.ts";
@@ -34,8 +36,8 @@ export async function serve(
       log.write("ERROR", { message, reason, reason_detail: detail });
     }
   });
-  if (config.secrets.WEBHOOK_SECRET === undefined) {
-    log.write("ERROR", { message: "WEBHOOK_SECRET is not set" });
+  for (const message of missingSecrets(config.secrets)) {
+    log.write("ERROR", { message });
   }
   let server: Server;
   try {
@@ -50,16 +52,16 @@ export async function serve(
   if (printCurl) console.error(await exampleCurl(config));
   const signal = await firstSignal;
   log.write("INFO", { message: "stopping", signal });
-  const timeout = new Promise<"timeout">((resolve) =>
-    setTimeout(resolve, shutdownTimeoutMs, "timeout")
-  );
-  const outcome = await Promise.race([server.shutdown(), timeout]);
-  log.write(
-    outcome === "timeout" ? "WARNING" : "INFO",
-    outcome === "timeout"
-      ? { message: "stopped before every request was answered" }
-      : { message: "stopped" },
-  );
+  const isClean = await Promise.race([
+    server.shutdown().then(() => true),
+    delay(shutdownTimeoutMs, false),
+  ]);
+  if (isClean) {
+    log.write("INFO", { message: "stopped" });
+  } else {
+    const message = "stopped before every request was answered";
+    log.write("WARNING", { message });
+  }
   await log.close();
   return 0;
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { providers } from "../providers/providers.ts";
+import { missingSecrets } from "../providers/providers.ts";
 import { StoreUnavailable } from "../store/store.ts";
 import { errorResponse, type Handler } from "./handler.ts";
 
@@ -15,11 +15,7 @@ export const getLive: Handler = () => Response.json({ status: "live" });
 export const getReady: Handler = async (_exchange, service) => {
   const problems: string[] = [];
   if (service.isStopping()) problems.push("the server is shutting down");
-  for (const { name, isRequired, secretVariables } of providers) {
-    if (isRequired && !service.verifiers.has(name)) {
-      problems.push(`${secretVariables[0]} is not set`);
-    }
-  }
+  problems.push(...missingSecrets(service.secrets));
   try {
     await service.store.ping();
   } catch (error) {

@@ -23,9 +23,11 @@ import type { Provider } from "./provider.ts";
 
 /** Where something stands in a delivery, as far as it tells two things apart. */
 interface Place {
-  /** The JSON of the entry's `id` and `time`. */
-  readonly entryId?: string;
-  readonly entryTime?: string;
+  /** The canonical JSON of the entry's `id` and `time`; "" where there is none. */
+  readonly entryId: string;
+  readonly entryTime: string;
+  /** The entry's `time` in milliseconds since the Unix epoch. */
+  readonly entryMs: number | undefined;
   readonly field: string;
 }
 
@@ -37,6 +39,7 @@ interface Conversation {
 
 /** The lists whose elements are messages; in the second the business wrote them. */
 const messageLists = ["messages", "message_echoes"];
+const elementLists = [...messageLists, "statuses"];
 /** Members that say where a delivery comes from, not what happened. */
 const envelope = {
   body: ["object", "entry"],
@@ -51,6 +54,12 @@ const envelope = {
 const maxRows = 20_000;
 /** What an event is called when nothing in the delivery names it. */
 const unknownKind = "unknown";
+const nowhere: Place = {
+  entryId: "",
+  entryTime: "",
+  entryMs: undefined,
+  field: unknownKind,
+};
 
 function readDelivery(json: string): Delivery {
   const reader = new DeliveryReader();
@@ -75,7 +84,7 @@ class DeliveryReader {
       this.#readEntry(entry);
     }
     if (body !== undefined && entries.length > 0) {
-      this.#readOthers(body, envelope.body, { field: unknownKind });
+      this.#readOthers(body, envelope.body, nowhere);
     }
   }
 
@@ -86,8 +95,9 @@ class DeliveryReader {
       return this.addEvent(unknownKind, json);
     }
     const place = {
-      entryId: entry.get("id"),
-      entryTime: entry.get("time"),
+      entryId: canonicalJson(entry.get("id") ?? ""),
+      entryTime: canonicalJson(entry.get("time") ?? ""),
+      entryMs: unixSeconds(parseMember(entry, "time")),
       field: unknownKind,
     };
     for (const change of changes) this.#readChange(change, place);
@@ -105,7 +115,7 @@ class DeliveryReader {
     this.#readOthers(change, envelope.change, place);
     const value = membersOf(valueJson);
     const countBefore = this.count;
-    const known = [...envelope.value, ...messageLists, "statuses"];
+    const known = [...envelope.value, ...elementLists];
     if (value !== undefined && known.some((key) => value.has(key))) {
       this.#readValue(value, place);
     }
@@ -136,7 +146,7 @@ class DeliveryReader {
     for (const element of elementsOf(value.get("statuses")) ?? []) {
       this.#addStatus(element, place);
     }
-    const lists = [...messageLists, "statuses"].filter((list) =>
+    const lists = elementLists.filter((list) =>
       elementsOf(value.get(list)) !== undefined
     );
     this.#readOthers(value, [...envelope.value, ...lists], place);
@@ -178,16 +188,16 @@ class DeliveryReader {
   addEvent(
     kind: string,
     json: string,
-    { entryId, entryTime, field }: Place = { field: unknownKind },
+    { entryId, entryTime, entryMs, field }: Place = nowhere,
   ): void {
     const happened = unixSeconds(parseMember(membersOf(json), "timestamp")) ??
-      unixSeconds(entryTime === undefined ? undefined : JSON.parse(entryTime));
+      entryMs;
     this.events.push({
       // The place is in it: two accounts may report the same.
       event_id: digest([
         kind,
-        canonicalJson(entryId ?? ""),
-        canonicalJson(entryTime ?? ""),
+        entryId,
+        entryTime,
         field,
         canonicalJson(json),
       ]),

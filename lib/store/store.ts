@@ -17,28 +17,8 @@ export interface Inserted {
   readonly newEvents: number;
 }
 
-/** Why a store can't do its work now. */
-export const unavailableReasons = [
-  "opening",
-  "closing",
-  "queue_full",
-  "locked",
-  "full",
-  "io_error",
-  "cannot_open",
-  "read_only",
-  "corrupt",
-  "replaced",
-  "newer_schema",
-  "worker_crashed",
-  "no_answer",
-  "other",
-] as const;
-
-/** One of {@linkcode unavailableReasons}. */
-export type UnavailableReason = typeof unavailableReasons[number];
-
-const explanations: Record<UnavailableReason, string> = {
+/** Why a store can't do its work now, and how clients are told. */
+const explanations = {
   opening: "the database is not open yet",
   closing: "the server is shutting down",
   queue_full: "too many deliveries are waiting to be stored",
@@ -53,7 +33,10 @@ const explanations: Record<UnavailableReason, string> = {
   worker_crashed: "the database worker crashed",
   no_answer: "the database does not answer",
   other: "the database failed",
-};
+} as const;
+
+/** Why a store can't do its work now. */
+export type UnavailableReason = keyof typeof explanations;
 
 /**
  * The store can't do this now; nothing of it was done that a repetition could
