@@ -18,6 +18,7 @@ import {
   StoreUnavailable,
 } from "../store.ts";
 import { Connection } from "./connection.ts";
+import type { Role } from "./worker.ts";
 
 interface Waiting {
   readonly delivery: Delivery;
@@ -32,6 +33,12 @@ const maxWaitingRows = 10_000;
 const maxWaitingPayloadChars = 64 << 20;
 /** How many rows one transaction takes, or one delivery: about 50 ms of work. */
 const maxBatchRows = 2_000;
+/**
+ * After how much the log is brought into the database file, and what a row adds
+ * to it besides its payload: a page for the row, one for each index.
+ */
+const checkpointChars = 32 << 20;
+const logCharsPerRow = 8 << 10;
 /** How long after a failed attempt the database is tried again. */
 const reopenDelayMs = 1000;
 /** How long `ping()` waits for an answer. */
@@ -51,6 +58,9 @@ export class SqliteStore implements Store {
   #reader?: Connection;
   /** Searches read much: what they would hold up has a connection of its own. */
   #searcher?: Connection;
+  /** Syncs the database file beside the writer; none for a database in memory. */
+  #checkpointer?: Connection;
+  #charsSinceCheckpoint = 0;
   /** Why the store can't be used, or `null` when it can. */
   #problem: StoreUnavailable | null = new StoreUnavailable("opening");
   #closing = false;
@@ -176,6 +186,7 @@ export class SqliteStore implements Store {
           batch.map(({ delivery }) => delivery),
         );
         batch.forEach(({ resolve }, index) => resolve(inserted[index]));
+        this.#checkpointAfter(batch);
       } catch (error) {
         // What came meanwhile fails with it: it has waited as long, and a second
         // attempt would make it wait for another timeout.
@@ -187,6 +198,31 @@ export class SqliteStore implements Store {
     }
     this.#committing = false;
     this.#onDrained?.();
+  }
+
+  /**
+   * Keeps the log short. SQLite starts it over when all of it is in the database
+   * file; under constant load that is never so when a checkpoint beside the writer
+   * ends, so the writer itself does the last, small part.
+   */
+  async #checkpointAfter(batch: readonly Waiting[]): Promise<void> {
+    const before = this.#charsSinceCheckpoint;
+    for (const { rows, payloadChars } of batch) {
+      this.#charsSinceCheckpoint += rows * logCharsPerRow + payloadChars;
+    }
+    if (
+      before >= checkpointChars ||
+      this.#charsSinceCheckpoint < checkpointChars
+    ) return;
+    try {
+      await this.#checkpointer?.call("checkpoint");
+      await this.#checkpointer?.call("checkpoint");
+      await this.#writer?.call("checkpoint");
+    } catch {
+      // What is wrong with the database the next batch finds out, or the next
+      // checkpoint does its work.
+    }
+    this.#charsSinceCheckpoint = 0;
   }
 
   #nextBatch(): Waiting[] {
@@ -203,21 +239,27 @@ export class SqliteStore implements Store {
 
   async #open(): Promise<void> {
     try {
-      this.#writer = await this.#connect(false);
-      // A database in memory belongs to one connection.
-      [this.#reader, this.#searcher] = this.#path === ":memory:"
-        ? [this.#writer, this.#writer]
-        : await Promise.all([this.#connect(true), this.#connect(true)]);
+      this.#writer = await this.#connect("writer");
+      if (this.#path === ":memory:") {
+        // It belongs to one connection.
+        this.#reader = this.#searcher = this.#writer;
+      } else {
+        [this.#reader, this.#searcher, this.#checkpointer] = await Promise.all([
+          this.#connect("reader"),
+          this.#connect("reader"),
+          this.#connect("checkpointer"),
+        ]);
+      }
       if (!this.#closing) this.#setProblem(null);
     } catch (error) {
       this.#reopenLater(error as StoreUnavailable);
     }
   }
 
-  async #connect(readOnly: boolean): Promise<Connection> {
+  async #connect(role: Role): Promise<Connection> {
     const connection = new Connection((error) => this.#reopenLater(error));
     this.#connections.push(connection);
-    await connection.call("open", this.#path, readOnly);
+    await connection.call("open", this.#path, role);
     return connection;
   }
 

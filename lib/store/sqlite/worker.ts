@@ -21,21 +21,29 @@ import { Writer } from "./writer.ts";
 
 /** How long a statement waits for another process's lock. */
 const busyTimeoutMs = 2500;
+/** The pages that new rows go to are all over the indexes. */
+const writerCacheKib = 64 << 10;
 
 let db: DatabaseSync | undefined;
 let file: { readonly path: string; readonly identity: string } | undefined;
 let reader: Reader;
 let writer: Writer;
 
-function open(path: string, readOnly: boolean): void {
-  db = new DatabaseSync(path, { readOnly });
+/** What a connection is for. */
+export type Role = "writer" | "reader" | "checkpointer";
+
+function open(path: string, role: Role): void {
+  db = new DatabaseSync(path, { readOnly: role === "reader" });
   try {
     db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
-    if (!readOnly) {
+    if (role === "writer") {
       // In WAL mode FULL syncs the log before COMMIT returns:
       // https://sqlite.org/pragma.html#pragma_synchronous
       db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
       migrate(db);
+      db.exec(`PRAGMA cache_size = -${writerCacheKib}`);
+      // A checkpoint syncs the database file: no delivery is to wait for that.
+      db.exec("PRAGMA wal_autocheckpoint = 0");
       writer = new Writer(db);
     }
     reader = new Reader(db);
@@ -82,6 +90,10 @@ const operations = {
   insert(batch: readonly Delivery[]) {
     checkFile();
     return writer.insert(batch);
+  },
+  /** Brings the log's pages into the database file, as far as nobody reads older ones. */
+  checkpoint() {
+    db!.exec("PRAGMA wal_checkpoint(PASSIVE)");
   },
   ping() {
     checkFile();
