@@ -155,6 +155,11 @@ export class TestServer implements AsyncDisposable {
     return server;
   }
 
+  /** The process id, also behind a shell command that ends with `exec "$@"`. */
+  get pid(): number {
+    return this.#process.pid;
+  }
+
   get databasePath(): string {
     return `${this.dir}/app.db`;
   }
