@@ -7,15 +7,18 @@
 
 import { parseArgs } from "node:util";
 import { measureIngest } from "./ingest.ts";
+import { measureReads } from "./reads.ts";
 import { countSyncs } from "./syncs.ts";
 
-const help = `Usage: deno task bench [--quick]
+const help = `Usage: deno task bench [--quick] [--rows=N]
 
-Drives the server with wrk and prints tables: ingest beside its ceilings, and
-syncs (counted by strace). What is measured is the disk with TMPDIR (default:
-/var/tmp).
+Drives the server with wrk and prints tables: ingest beside its ceilings, syncs
+(counted by strace), reads by the number of rows. Takes half an hour, and
+up to 10 GB in TMPDIR (default: /var/tmp), which is the disk that is measured.
 
   --quick     The essentials, in less than a minute
+  --rows=N    The size of the largest database, from 1000
+              (default: 10000000, with --quick 100000)
   -h, --help  Print this text`;
 
 /** What is measured, and how long. */
@@ -25,12 +28,16 @@ const plans = {
     connectionsBesideReaders: 64,
     ingest: { seconds: 5, rounds: 3 },
     syncSeconds: 2,
+    sizes: [10_000, 1_000_000, 10_000_000],
+    msPerQuery: 2000,
   },
   quick: {
     connectionCounts: [256],
     connectionsBesideReaders: 256,
     ingest: { seconds: 1, rounds: 2 },
     syncSeconds: 1,
+    sizes: [10_000, 100_000],
+    msPerQuery: 200,
   },
 } as const;
 
@@ -47,6 +54,7 @@ async function main(args: string[]): Promise<number> {
       args,
       options: {
         quick: { type: "boolean", default: false },
+        rows: { type: "string" },
         help: { type: "boolean", short: "h", default: false },
       },
     }).values;
@@ -59,6 +67,13 @@ async function main(args: string[]): Promise<number> {
     return 0;
   }
   const plan = plans[options.quick ? "quick" : "full"];
+  const rows = Number(options.rows ?? plan.sizes.at(-1));
+  if (!Number.isSafeInteger(rows) || rows < 1000) {
+    console.error(
+      `Cannot use --rows=${options.rows}: expected a number from 1000`,
+    );
+    return 2;
+  }
   if (!succeeds("command -v wrk")) {
     console.error("Cannot measure without wrk: apt install wrk");
     return 1;
@@ -91,6 +106,9 @@ async function main(args: string[]): Promise<number> {
       await measureIngest(connections, plan.ingest, withReaders);
     }
     if (canTrace) await countSyncs(plan.connectionCounts, plan.syncSeconds);
+    const large = await Deno.makeTempDir();
+    const sizes = [...plan.sizes.filter((size) => size < rows), rows];
+    await measureReads(large, sizes, plan.msPerQuery);
   } finally {
     remove();
   }
