@@ -6,6 +6,7 @@
  */
 
 import { parseArgs } from "node:util";
+import { measureGrowth } from "./growth.ts";
 import { measureIngest } from "./ingest.ts";
 import { measureReads } from "./reads.ts";
 import { countSyncs } from "./syncs.ts";
@@ -13,7 +14,7 @@ import { countSyncs } from "./syncs.ts";
 const help = `Usage: deno task bench [--quick] [--rows=N]
 
 Drives the server with wrk and prints tables: ingest beside its ceilings, syncs
-(counted by strace), reads by the number of rows. Takes half an hour, and
+(counted by strace), reads by the number of rows, growth. Takes half an hour, and
 up to 10 GB in TMPDIR (default: /var/tmp), which is the disk that is measured.
 
   --quick     The essentials, in less than a minute
@@ -30,6 +31,7 @@ const plans = {
     syncSeconds: 2,
     sizes: [10_000, 1_000_000, 10_000_000],
     msPerQuery: 2000,
+    growth: { seconds: 5, rounds: 3 },
   },
   quick: {
     connectionCounts: [256],
@@ -38,6 +40,7 @@ const plans = {
     syncSeconds: 1,
     sizes: [10_000, 100_000],
     msPerQuery: 200,
+    growth: { seconds: 1, rounds: 2 },
   },
 } as const;
 
@@ -109,6 +112,7 @@ async function main(args: string[]): Promise<number> {
     const large = await Deno.makeTempDir();
     const sizes = [...plan.sizes.filter((size) => size < rows), rows];
     await measureReads(large, sizes, plan.msPerQuery);
+    await measureGrowth(large, rows, 256, plan.growth);
   } finally {
     remove();
   }
