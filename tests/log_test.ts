@@ -29,7 +29,7 @@ class MemorySink implements Sink {
   }
 }
 
-Deno.test("Log.write() writes one JSON object with ts, level and the fields when the turn ends", async () => {
+Deno.test("Log.write() writes one JSON object with ts, level and the fields", async () => {
   const sink = new MemorySink();
   new Log("INFO", sink).write("INFO", { message: "listening", port: 8000 });
   await sink.written;
@@ -52,7 +52,7 @@ Deno.test("Log.write() drops the line when its level is below the log's", async 
   }
 });
 
-Deno.test("Log.write() gathers lines into one write when they come in one turn", async () => {
+Deno.test("Log.write() gathers lines into one write when they come soon after another", async () => {
   const sink = new MemorySink();
   const log = new Log("INFO", sink);
   for (let n = 0; n < 100; n++) log.write("INFO", { n });
@@ -65,7 +65,7 @@ Deno.test("Log.write() gathers lines into one write when they come in one turn",
   );
 });
 
-Deno.test("Log.write() writes again when lines come in a later turn", async () => {
+Deno.test("Log.write() writes again when lines come after a write", async () => {
   const sink = new MemorySink();
   const log = new Log("INFO", sink);
   log.write("INFO", { n: 1 });
