@@ -85,7 +85,9 @@ async function receive(
     ["event", "duplicate", events.length - newEvents],
   ] as const;
   for (const [kind, result, count] of counts) {
-    webhookMetrics.rows.add([provider.name, kind, result], count);
+    if (count > 0) {
+      webhookMetrics.rows.add([provider.name, kind, result], count);
+    }
   }
   const created = newMessages + newEvents;
   logFields.new = created;

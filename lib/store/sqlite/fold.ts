@@ -4,6 +4,8 @@
  * @module
  */
 
+import { sql } from "./sql.ts";
+
 /**
  * The text with its case removed, beyond ASCII too: Unicode's lower case, with
  * one addition. `toLowerCase()` gives Σ as σ or, at the end of a word, as ς,
@@ -24,3 +26,6 @@ export function foldBeyondAscii(text: string): string | null {
   const lower = text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
   return folded === lower ? null : folded;
 }
+
+/** A message's folded text. */
+export const foldedText = sql`coalesce(text_folded, lower(text))`;

@@ -15,10 +15,21 @@ import { transaction } from "./transaction.ts";
  * - `seq` is the order of insertion; AUTOINCREMENT never reuses a number, so
  *   that a reader can resume behind the last one it saw.
  * - `ts_ms` is `ts` as an instant: rows order by it, clients see `ts`.
- * - `senders` and `totals` (one row) are kept in the transactions that add
- *   messages: figures are read, not counted.
  * - `text_folded` is what a search looks into where `lower(text)`, which knows
  *   ASCII only, is not enough; mostly it is NULL and takes no space.
+ *
+ * The rest is the index of the messages; the Indexer keeps it, a little behind
+ * them: up to `totals.indexed_seq`.
+ *
+ * - `totals` (one row), `senders` and `periods` (minutes and days in UTC) are
+ *   figures that are read instead of counted.
+ * - `sender_hours` lists the messages of each sender in each hour, under one term.
+ * - `search` finds the messages whose folded text holds given characters,
+ *   `search_terms` lists its terms, the three characters from each position on,
+ *   and `grams` counts the messages that hold one or two characters.
+ *
+ * FTS5's tables gather what is added and merge it in large, sequential writes; a
+ * B-tree in the order of senders would have a page written for every message.
  */
 const migrations = [
   `CREATE TABLE messages (
@@ -65,6 +76,35 @@ const migrations = [
    ) STRICT;
    INSERT INTO totals
      SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM senders);`,
+
+  // The messages of an existing database are indexed while it is in use.
+  `DROP INDEX messages_by_sender;
+   DELETE FROM senders;
+   DROP TABLE totals;
+   CREATE TABLE totals (
+     messages INTEGER NOT NULL,
+     senders INTEGER NOT NULL,
+     indexed_seq INTEGER NOT NULL
+   ) STRICT;
+   INSERT INTO totals VALUES (0, 0, 0);
+   CREATE TABLE periods (
+     length_ms INTEGER NOT NULL,
+     start_ms INTEGER NOT NULL,
+     messages INTEGER NOT NULL,
+     PRIMARY KEY (length_ms, start_ms)
+   ) STRICT, WITHOUT ROWID;
+   CREATE VIRTUAL TABLE sender_hours USING fts5(
+     term, tokenize = 'ascii', detail = none, content = '', columnsize = 0
+   );
+   CREATE VIRTUAL TABLE sender_hour_terms USING fts5vocab(sender_hours, instance);
+   CREATE VIRTUAL TABLE search USING fts5(
+     text, tokenize = 'trigram case_sensitive 1', content = '', columnsize = 0
+   );
+   CREATE VIRTUAL TABLE search_terms USING fts5vocab(search, instance);
+   CREATE TABLE grams (
+     gram TEXT PRIMARY KEY,
+     messages INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;`,
 ];
 
 /** The version this program writes, as `PRAGMA user_version`. */

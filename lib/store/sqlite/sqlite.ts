@@ -33,9 +33,15 @@ const maxWaitingRows = 10_000;
 const maxWaitingPayloadChars = 64 << 20;
 /** How many rows one transaction takes, or one delivery: about 50 ms of work. */
 const maxBatchRows = 2_000;
+/** After so many rows the messages are indexed: for some 20 ms. */
+const indexEveryRows = 1024;
+/** So many are indexed at once: more than came since the last time, to catch up. */
+const indexStepMessages = 2 * indexEveryRows;
+/** Otherwise so often, if anything was stored. */
+const indexIntervalMs = 1000;
 /**
- * After how much the log is brought into the database file, and what a row adds
- * to it besides its payload: a page for the row, one for each index.
+ * After so much the log is written back. A row adds some pages to it besides its
+ * payload.
  */
 const checkpointChars = 32 << 20;
 const logCharsPerRow = 8 << 10;
@@ -56,11 +62,17 @@ export class SqliteStore implements Store {
   readonly #connections: Connection[] = [];
   #writer?: Connection;
   #reader?: Connection;
-  /** Searches read much: what they would hold up has a connection of its own. */
+  /** For what may read many rows: what it would hold up has a connection of its own. */
   #searcher?: Connection;
   /** Syncs the database file beside the writer; none for a database in memory. */
   #checkpointer?: Connection;
+  #isCheckpointing = false;
   #charsSinceCheckpoint = 0;
+  #rowsSinceIndex = 0;
+  readonly #indexTimer = setInterval(
+    () => this.#indexWhileIdle(),
+    indexIntervalMs,
+  );
   /** Why the store can't be used, or `null` when it can. */
   #problem: StoreUnavailable | null = new StoreUnavailable("opening");
   #closing = false;
@@ -90,10 +102,9 @@ export class SqliteStore implements Store {
       if (this.#problem !== null) return reject(this.#problem);
       const { messages, events } = delivery;
       const rows = messages.length + events.length;
-      const payloadChars = [...messages, ...events].reduce(
-        (sum, { payload }) => sum + (payload?.length ?? 0),
-        0,
-      );
+      let payloadChars = 0;
+      for (const { payload } of messages) payloadChars += payload?.length ?? 0;
+      for (const { payload } of events) payloadChars += payload.length;
       if (
         this.#waitingRows >= maxWaitingRows ||
         this.#waitingPayloadChars >= maxWaitingPayloadChars
@@ -110,7 +121,8 @@ export class SqliteStore implements Store {
     limit: number,
     offset: number,
   ): Promise<Page<Message>> {
-    const connection = filter.q === undefined ? this.#reader : this.#searcher;
+    const isCheap = (filter.q ?? filter.type) === undefined;
+    const connection = isCheap ? this.#reader : this.#searcher;
     return await this.#usable(connection).call(
       "listMessages",
       filter,
@@ -128,7 +140,7 @@ export class SqliteStore implements Store {
     limit: number,
     offset: number,
   ): Promise<Page<StoredEvent>> {
-    return await this.#usable(this.#reader).call(
+    return await this.#usable(this.#searcher).call(
       "listEvents",
       filter,
       limit,
@@ -149,7 +161,9 @@ export class SqliteStore implements Store {
       );
     });
     try {
-      await Promise.race([this.#usable(this.#reader).call("ping"), timeout]);
+      // The connection that no long read can occupy.
+      const connection = this.#checkpointer ?? this.#reader;
+      await Promise.race([this.#usable(connection).call("ping"), timeout]);
     } catch (error) {
       this.#reopenIfReplaced(error as StoreUnavailable);
       throw error;
@@ -161,6 +175,7 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     this.#closing = true;
     clearTimeout(this.#reopenTimer);
+    clearInterval(this.#indexTimer);
     if (this.#committing) {
       await new Promise<void>((resolve) => this.#onDrained = resolve);
     }
@@ -186,7 +201,7 @@ export class SqliteStore implements Store {
           batch.map(({ delivery }) => delivery),
         );
         batch.forEach(({ resolve }, index) => resolve(inserted[index]));
-        this.#checkpointAfter(batch);
+        await this.#keepUp(batch);
       } catch (error) {
         // What came meanwhile fails with it: it has waited as long, and a second
         // attempt would make it wait for another timeout.
@@ -200,29 +215,51 @@ export class SqliteStore implements Store {
     this.#onDrained?.();
   }
 
+  /** Indexes and starts a checkpoint when there is enough for them. */
+  async #keepUp(batch: readonly Waiting[]): Promise<void> {
+    for (const { rows, payloadChars } of batch) {
+      this.#rowsSinceIndex += rows;
+      this.#charsSinceCheckpoint += rows * logCharsPerRow + payloadChars;
+    }
+    if (this.#charsSinceCheckpoint >= checkpointChars) this.#checkpoint();
+    if (this.#rowsSinceIndex >= indexEveryRows) await this.#index();
+  }
+
+  /** @returns Whether there may be more to index. */
+  async #index(): Promise<boolean> {
+    this.#rowsSinceIndex = 0;
+    try {
+      return await this.#writer!.call("index", indexStepMessages);
+    } catch {
+      // What is wrong with the database the next batch finds out, and what was not
+      // indexed the next step indexes.
+      return false;
+    }
+  }
+
+  /** A delivery that arrives meanwhile waits for one step at most. */
+  async #indexWhileIdle(): Promise<void> {
+    if (this.#problem !== null || this.#rowsSinceIndex === 0) return;
+    while (!this.#committing && await this.#index());
+  }
+
   /**
    * Keeps the log short. SQLite starts it over when all of it is in the database
    * file; under constant load that is never so when a checkpoint beside the writer
    * ends, so the writer itself does the last, small part.
    */
-  async #checkpointAfter(batch: readonly Waiting[]): Promise<void> {
-    const before = this.#charsSinceCheckpoint;
-    for (const { rows, payloadChars } of batch) {
-      this.#charsSinceCheckpoint += rows * logCharsPerRow + payloadChars;
-    }
-    if (
-      before >= checkpointChars ||
-      this.#charsSinceCheckpoint < checkpointChars
-    ) return;
+  async #checkpoint(): Promise<void> {
+    if (this.#isCheckpointing) return;
+    this.#isCheckpointing = true;
+    this.#charsSinceCheckpoint = 0;
     try {
       await this.#checkpointer?.call("checkpoint");
       await this.#checkpointer?.call("checkpoint");
       await this.#writer?.call("checkpoint");
     } catch {
-      // What is wrong with the database the next batch finds out, or the next
-      // checkpoint does its work.
+      // The next checkpoint does its work.
     }
-    this.#charsSinceCheckpoint = 0;
+    this.#isCheckpointing = false;
   }
 
   #nextBatch(): Waiting[] {
@@ -250,7 +287,10 @@ export class SqliteStore implements Store {
           this.#connect("checkpointer"),
         ]);
       }
-      if (!this.#closing) this.#setProblem(null);
+      if (this.#closing) return;
+      this.#setProblem(null);
+      // The messages of an older version, or the last ones before a kill.
+      this.#rowsSinceIndex = 1;
     } catch (error) {
       this.#reopenLater(error as StoreUnavailable);
     }

@@ -15,22 +15,25 @@ import {
   StoreUnavailable,
   type UnavailableReason,
 } from "../store.ts";
+import { asUnavailable } from "./errors.ts";
+import { Indexer } from "./indexer.ts";
 import { Reader } from "./reader.ts";
 import { migrate } from "./schema.ts";
 import { Writer } from "./writer.ts";
 
 /** How long a statement waits for another process's lock. */
 const busyTimeoutMs = 2500;
-/** The pages that new rows go to are all over the indexes. */
-const writerCacheKib = 64 << 10;
+/** The pages that are written to are all over the tables. */
+const cacheKib = 64 << 10;
+
+/** What a connection is for. */
+export type Role = "writer" | "reader" | "checkpointer";
 
 let db: DatabaseSync | undefined;
 let file: { readonly path: string; readonly identity: string } | undefined;
 let reader: Reader;
 let writer: Writer;
-
-/** What a connection is for. */
-export type Role = "writer" | "reader" | "checkpointer";
+let indexer: Indexer;
 
 function open(path: string, role: Role): void {
   db = new DatabaseSync(path, { readOnly: role === "reader" });
@@ -41,10 +44,12 @@ function open(path: string, role: Role): void {
       // https://sqlite.org/pragma.html#pragma_synchronous
       db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
       migrate(db);
-      db.exec(`PRAGMA cache_size = -${writerCacheKib}`);
+      // What is indexed is sorted first, in memory.
+      db.exec(`PRAGMA cache_size = -${cacheKib}; PRAGMA temp_store = MEMORY`);
       // A checkpoint syncs the database file: no delivery is to wait for that.
       db.exec("PRAGMA wal_autocheckpoint = 0");
       writer = new Writer(db);
+      indexer = new Indexer(db);
     }
     reader = new Reader(db);
     reader.ping();
@@ -90,6 +95,15 @@ const operations = {
   insert(batch: readonly Delivery[]) {
     checkFile();
     return writer.insert(batch);
+  },
+  index(maxMessages: number) {
+    // What is indexed is on disk already; the index is, after the next delivery.
+    db!.exec("PRAGMA synchronous = NORMAL");
+    try {
+      return indexer.index(maxMessages);
+    } finally {
+      db!.exec("PRAGMA synchronous = FULL");
+    }
   },
   /** Brings the log's pages into the database file, as far as nobody reads older ones. */
   checkpoint() {
@@ -138,24 +152,3 @@ self.onmessage = ({ data }: MessageEvent<string>) => {
   }
   self.postMessage(JSON.stringify(reply));
 };
-
-/**
- * SQLite's words for its result codes, since `node:sqlite` gives no code with
- * most errors. The words are fixed: https://sqlite.org/c3ref/errcode.html
- */
-const reasonsByMessage: readonly [pattern: RegExp, UnavailableReason][] = [
-  [/is locked/, "locked"],
-  [/is full/, "full"],
-  [/disk I\/O error/, "io_error"],
-  [/unable to open/, "cannot_open"],
-  [/readonly database/, "read_only"],
-  [/malformed|is not a database/, "corrupt"],
-];
-
-function asUnavailable(error: Error): StoreUnavailable {
-  if (error instanceof StoreUnavailable) return error;
-  const known = reasonsByMessage.find(([pattern]) =>
-    pattern.test(error.message)
-  );
-  return new StoreUnavailable(known?.[1] ?? "other", error.message);
-}

@@ -20,8 +20,6 @@ export class Writer {
   readonly #db: DatabaseSync;
   readonly #insertMessage: StatementSync;
   readonly #insertEvent: StatementSync;
-  readonly #countSender: StatementSync;
-  readonly #countTotals: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -40,14 +38,6 @@ export class Writer {
        VALUES (?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (event_id) DO NOTHING`,
     );
-    this.#countSender = db.prepare(
-      `INSERT INTO senders (from_msisdn, count) VALUES (?, ?)
-       ON CONFLICT (from_msisdn) DO UPDATE SET count = count + excluded.count
-       RETURNING count`,
-    );
-    this.#countTotals = db.prepare(
-      "UPDATE totals SET messages = messages + ?, senders = senders + ?",
-    );
   }
 
   /**
@@ -58,38 +48,26 @@ export class Writer {
    */
   insert(batch: readonly Delivery[]): Inserted[] {
     const createdAt = new Date().toISOString();
-    return transaction(this.#db, "IMMEDIATE", () => {
-      const newBySender = new Map<string, number>();
-      const inserted = batch.map(({ messages, events }) => {
-        const added = messages.filter((message) =>
-          this.#addMessage(message, createdAt)
-        );
-        for (const { from } of added) {
-          newBySender.set(from, (newBySender.get(from) ?? 0) + 1);
-        }
-        const newEvents = events.filter((event) =>
-          this.#addEvent(event, createdAt)
-        );
-        return { newMessages: added.length, newEvents: newEvents.length };
-      });
-      this.#count(newBySender);
-      return inserted;
-    });
+    return transaction(
+      this.#db,
+      "IMMEDIATE",
+      () =>
+        batch.map(({ messages, events }) => {
+          let newMessages = 0;
+          let newEvents = 0;
+          for (const message of messages) {
+            newMessages += this.#addMessage(message, createdAt);
+          }
+          for (const event of events) {
+            newEvents += this.#addEvent(event, createdAt);
+          }
+          return { newMessages, newEvents };
+        }),
+    );
   }
 
-  /** Keeps the figures that are read instead of counted. */
-  #count(newBySender: ReadonlyMap<string, number>): void {
-    let newMessages = 0;
-    let newSenders = 0;
-    for (const [from, added] of newBySender) {
-      newMessages += added;
-      const { count } = this.#countSender.get(from, added)!;
-      if (count === added) newSenders++;
-    }
-    if (newMessages > 0) this.#countTotals.run(newMessages, newSenders);
-  }
-
-  #addMessage(message: DeliveredMessage, createdAt: string): boolean {
+  /** @returns How many rows that added: 1 or 0. */
+  #addMessage(message: DeliveredMessage, createdAt: string): number {
     const { text } = message;
     const { changes } = this.#insertMessage.run(
       message.message_id,
@@ -104,10 +82,11 @@ export class Writer {
       message.payload,
       createdAt,
     );
-    return changes === 1;
+    return Number(changes);
   }
 
-  #addEvent(event: DeliveredEvent, createdAt: string): boolean {
+  /** @returns How many rows that added: 1 or 0. */
+  #addEvent(event: DeliveredEvent, createdAt: string): number {
     const { changes } = this.#insertEvent.run(
       event.event_id,
       event.kind,
@@ -117,6 +96,6 @@ export class Writer {
       event.payload,
       createdAt,
     );
-    return changes === 1;
+    return Number(changes);
   }
 }

@@ -25,7 +25,7 @@ const columns = {
   events: "seq event_id kind message_id ts ts_ms payload created_at",
 };
 const indexes = {
-  messages: "messages_by_instant messages_by_sender",
+  messages: "messages_by_instant",
   events: "events_by_instant events_by_message",
 };
 

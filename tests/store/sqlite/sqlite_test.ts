@@ -1,30 +1,47 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { setTimeout as delay } from "node:timers/promises";
 import { SqliteStore } from "../../../lib/store/sqlite/sqlite.ts";
 import { message } from "../../harness.ts";
+import { version1 } from "./version1.ts";
 
 const megabyte = 1 << 20;
 
-Deno.test("SqliteStore.insert() keeps the log bounded when deliveries never pause", async () => {
-  const dir = await Deno.makeTempDir();
-  const path = `${dir}/app.db`;
+/** A store in a file, open. */
+async function openStore(path: string): Promise<SqliteStore> {
   const opened = Promise.withResolvers<void>();
   const store = new SqliteStore(
     path,
     (problem) => problem === null ? opened.resolve() : opened.reject(problem),
   );
   await opened.promise;
+  return store;
+}
+
+function delivery(payload: string | null = null) {
+  return {
+    messages: [{ ...message(), type: "text", contact_name: null, payload }],
+    events: [],
+  };
+}
+
+/** How many messages of a store that runs, or has run, are indexed. */
+function indexedCount(path: string): number {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    return Number(db.prepare("SELECT messages FROM totals").get()!.messages);
+  } finally {
+    db.close();
+  }
+}
+
+Deno.test("SqliteStore.insert() keeps the log bounded when deliveries never pause", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/app.db`;
+  const store = await openStore(path);
   // Without checkpoints the log would take what all of this takes: 240 MB.
   const payload = "x".repeat(megabyte);
-  const deliver = () =>
-    store.insert({
-      messages: [{
-        ...message(),
-        type: "image",
-        contact_name: null,
-        payload,
-      }],
-      events: [],
-    });
+  const deliver = () => store.insert(delivery(payload));
   const waiting = Array.from({ length: 8 }, deliver);
   for (let delivered = 8; delivered < 240; delivered++) {
     await waiting.shift();
@@ -33,6 +50,55 @@ Deno.test("SqliteStore.insert() keeps the log bounded when deliveries never paus
   await Promise.all(waiting);
   const { size } = await Deno.stat(`${path}-wal`);
   assert(size < 160 * megabyte, `${size} bytes`);
+  await store.close();
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteStore.insert() indexes in step with what it stores when deliveries never pause", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/app.db`;
+  const store = await openStore(path);
+  let isOver = false;
+  const clients = Array.from({ length: 64 }, async () => {
+    let stored = 0;
+    for (; !isOver; stored++) await store.insert(delivery());
+    return stored;
+  });
+  // None of it is idle time.
+  while (indexedCount(path) < 5000) await delay(10);
+  isOver = true;
+  const counts = await Promise.all(clients);
+  const stored = counts.reduce((sum, count) => sum + count);
+  await store.close();
+  assert(stored - indexedCount(path) < 3000, `${stored} are stored`);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteStore indexes the rest when it is idle, and what an older version stored when it is opened", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/app.db`;
+  const old = new DatabaseSync(path);
+  old.exec(version1);
+  const insert = old.prepare(
+    `INSERT INTO messages
+       (message_id, from_msisdn, to_msisdn, ts, ts_ms, text, created_at)
+     VALUES (?, '+1', '+2', '2025-01-15T10:00:00Z', 1736935200000, 'Hello', '')`,
+  );
+  old.exec("BEGIN");
+  for (let n = 0; n < 5000; n++) insert.run(`old ${n}`);
+  old.exec("COMMIT");
+  old.close();
+  const store = await openStore(path);
+  // Both are answered, whether anything is indexed or not.
+  assert.deepEqual(await store.insert(delivery()), {
+    newMessages: 1,
+    newEvents: 0,
+  });
+  assert.equal((await store.stats()).total_messages, 5001);
+  assert.equal((await store.listMessages({ q: "hell" }, 1, 0)).total, 5001);
+  while (indexedCount(path) < 5001) await delay(10);
+  assert.equal((await store.stats()).total_messages, 5001);
+  assert.equal((await store.listMessages({ from: "+1" }, 1, 0)).total, 5000);
   await store.close();
   await Deno.remove(dir, { recursive: true });
 });

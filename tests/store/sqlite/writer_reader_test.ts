@@ -1,134 +1,20 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type {
-  DeliveredEvent,
-  DeliveredMessage,
-  Delivery,
-  Message,
-} from "../../../lib/message.ts";
+import type { DeliveredMessage, Delivery } from "../../../lib/message.ts";
 import { Reader } from "../../../lib/store/sqlite/reader.ts";
 import { migrate } from "../../../lib/store/sqlite/schema.ts";
 import { Writer } from "../../../lib/store/sqlite/writer.ts";
 import type { EventFilter, MessageFilter } from "../../../lib/store/store.ts";
 import { TempDatabase } from "./temp_database.ts";
-
-const allRows = 1000;
-
-let lastId = 0;
-
-function message(fields: Partial<DeliveredMessage> = {}): DeliveredMessage {
-  return {
-    message_id: `m${++lastId}`,
-    from: "+1",
-    to: "+2",
-    ts: "2025-01-15T10:00:00Z",
-    text: null,
-    type: "text",
-    contact_name: null,
-    payload: null,
-    ...fields,
-  };
-}
-
-function event(fields: Partial<DeliveredEvent> = {}): DeliveredEvent {
-  return {
-    event_id: `e${++lastId}`,
-    kind: "account_update",
-    message_id: null,
-    ts: "2025-01-15T10:00:00Z",
-    payload: "{}",
-    ...fields,
-  };
-}
-
-/** A status of message "m". */
-function status(
-  status: string,
-  ts: string,
-  message_id = "m",
-): DeliveredEvent {
-  return event({
-    kind: "status",
-    message_id,
-    ts,
-    payload: JSON.stringify({ status, ts }),
-  });
-}
-
-/** Deliveries of one message each. */
-function singly(messages: readonly DeliveredMessage[]): Delivery[] {
-  return messages.map((message) => ({ messages: [message], events: [] }));
-}
-
-/** The five fields of a list. */
-function listed({ message_id, from, to, ts, text }: Message): Message {
-  return { message_id, from, to, ts, text };
-}
-
-/** A writer and a reader of one database, on connections of their own. */
-class TestStore implements Disposable {
-  readonly #temp = new TempDatabase();
-  readonly writer: Writer;
-  readonly reader: Reader;
-
-  constructor(
-    messages: readonly DeliveredMessage[] = [],
-    events: readonly DeliveredEvent[] = [],
-  ) {
-    const db = this.#temp.open();
-    db.exec("PRAGMA journal_mode = WAL");
-    migrate(db);
-    this.writer = new Writer(db);
-    this.reader = new Reader(this.#temp.open({ readOnly: true }));
-    this.writer.insert([{ messages, events }]);
-  }
-
-  /** Inserts deliveries of one message each: which of them were new? */
-  insert(messages: readonly DeliveredMessage[]): boolean[] {
-    return this.writer.insert(singly(messages)).map(
-      ({ newMessages, newEvents }) => {
-        assert.equal(newEvents, 0);
-        return newMessages === 1;
-      },
-    );
-  }
-
-  list(filter: MessageFilter = {}, limit = allRows, offset = 0): Message[] {
-    return this.reader.listMessages(filter, limit, offset).data
-      .map((row) => ({ ...row }));
-  }
-
-  ids(filter: MessageFilter = {}, limit = allRows, offset = 0): string[] {
-    return this.list(filter, limit, offset).map((row) => row.message_id);
-  }
-
-  /** The ids of events. */
-  eventIds(filter: EventFilter = {}, limit = allRows, offset = 0): string[] {
-    return this.reader.listEvents(filter, limit, offset).data
-      .map((row) => row.event_id);
-  }
-
-  /** A message's row and the names of its statuses. */
-  get(messageId: string) {
-    const details = this.reader.getMessage(messageId);
-    return details && {
-      message: { ...details.message },
-      statuses: details.statuses.map((json) => JSON.parse(json).status),
-    };
-  }
-
-  stats() {
-    const { messages_per_sender, ...rest } = this.reader.stats();
-    return {
-      ...rest,
-      messages_per_sender: messages_per_sender.map((row) => ({ ...row })),
-    };
-  }
-
-  [Symbol.dispose](): void {
-    this.#temp[Symbol.dispose]();
-  }
-}
+import {
+  allRows,
+  event,
+  listed,
+  message,
+  singly,
+  status,
+  TestStore,
+} from "./test_store.ts";
 
 Deno.test("Writer.insert() keeps a message as it was sent when it is new", () => {
   using store = new TestStore();
@@ -645,81 +531,4 @@ Deno.test("Writer.insert() stores nothing of a batch when the database is full, 
   db.exec(`PRAGMA max_page_count = ${Number(page_count) + 100}`);
   writer.insert(batch);
   assert.equal(count(), 2);
-});
-
-Deno.test("Reader gives the figures of a plain scan, whatever was inserted", () => {
-  const id = fc.nat({ max: 60 }).map((n) => `m${n}`);
-  const from = fc.nat({ max: 14 }).map((n) => `+${n}`);
-  const ts = fc.nat({ max: 5 }).map((n) => `2025-01-15T10:00:0${n}Z`);
-  const batches = fc.array(
-    fc.array(fc.record({ message_id: id, from, ts }), { maxLength: 20 }),
-    { maxLength: 8 },
-  );
-  fc.assert(
-    fc.property(batches, (batches) => {
-      using store = new TestStore();
-      const scan: DeliveredMessage[] = [];
-      for (const batch of batches) {
-        const messages = batch.map(message);
-        store.writer.insert([{ messages, events: [] }]);
-        for (const message of messages) {
-          const known = scan.some((m) => m.message_id === message.message_id);
-          if (!known) scan.push(message);
-        }
-        const counts = Map.groupBy(scan, ({ from }) => from);
-        const top = Array.from(counts, ([from, { length: count }]) => ({
-          from,
-          count,
-        })).sort((a, b) => b.count - a.count || (a.from < b.from ? -1 : 1));
-        const { total_messages, senders_count, messages_per_sender } = store
-          .stats();
-        assert.deepEqual(
-          { total_messages, senders_count, messages_per_sender },
-          {
-            total_messages: scan.length,
-            senders_count: counts.size,
-            messages_per_sender: top.slice(0, 10),
-          },
-        );
-        assert.equal(store.reader.listMessages({}, 1, 0).total, scan.length);
-        for (const from of ["+0", "+7", "+none"]) {
-          assert.equal(
-            store.reader.listMessages({ from }, 1, 0).total,
-            counts.get(from)?.length ?? 0,
-          );
-        }
-      }
-    }),
-    { numRuns: 60 },
-  );
-});
-
-Deno.test("Reader.listMessages() gives the page of a plain scan, from whichever end it reads", () => {
-  const messages = Array.from({ length: 23 }, (_, n) =>
-    message({
-      message_id: `m${n * 7 % 23}`,
-      from: `+${n % 2}`,
-      ts: `2025-01-15T10:00:0${n % 4}Z`,
-    }));
-  using store = new TestStore(messages);
-  const sorted = messages.toSorted((a, b) =>
-    a.ts === b.ts
-      ? (a.message_id < b.message_id ? -1 : 1)
-      : (a.ts < b.ts ? -1 : 1)
-  );
-  for (const from of [undefined, "+1"]) {
-    const all = sorted.filter((message) =>
-      message.from === (from ?? message.from)
-    )
-      .map(({ message_id }) => message_id);
-    for (let offset = 0; offset < 30; offset++) {
-      for (const limit of [1, 2, 5, 50]) {
-        assert.deepEqual(
-          store.ids({ from }, limit, offset),
-          all.slice(offset, offset + limit),
-          `${from} ${limit} ${offset}`,
-        );
-      }
-    }
-  }
 });

@@ -1,0 +1,89 @@
+/**
+ * The indexing side: brings what reads need besides the messages up to them.
+ *
+ * In the transactions that add messages this would cost more than the messages do,
+ * since each one changes pages all over it. Here many are indexed at once and in
+ * order, so that a page is written once for all of them; a read adds the few that
+ * are not indexed yet.
+ *
+ * @module
+ */
+
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { foldedText } from "./fold.ts";
+import { countGrams } from "./grams.ts";
+import { dayMs, minuteMs, startOf } from "./periods.ts";
+import { indexedText } from "./search.ts";
+import { senderHour } from "./sender_hours.ts";
+import { transaction } from "./transaction.ts";
+
+/** Indexes through the one connection that writes. */
+export class Indexer {
+  readonly #db: DatabaseSync;
+  readonly #nextStep: StatementSync;
+  /** Each takes the numbers of the step's first and last message. */
+  readonly #derive: readonly StatementSync[];
+  readonly #texts: StatementSync;
+  readonly #addGram: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+    this.#nextStep = db.prepare(
+      `SELECT min(seq) AS first, max(seq) AS last, count(*) AS count
+         FROM (SELECT seq FROM messages
+                WHERE seq > (SELECT indexed_seq FROM totals)
+                ORDER BY seq LIMIT ?)`,
+    );
+    const step = "messages WHERE seq BETWEEN ?1 AND ?2";
+    const addPeriods = (lengthMs: number) =>
+      `INSERT INTO periods
+         SELECT ${lengthMs}, ${startOf(lengthMs).text} AS start_ms, count(*)
+           FROM ${step} GROUP BY start_ms
+         ON CONFLICT DO UPDATE SET messages = messages + excluded.messages`;
+    this.#derive = [
+      // Before the senders themselves: which of them are new?
+      `UPDATE totals SET
+         messages = messages + (SELECT count(*) FROM ${step}),
+         senders = senders + (
+           SELECT count(DISTINCT from_msisdn) FROM ${step}
+              AND from_msisdn NOT IN (SELECT from_msisdn FROM senders)),
+         indexed_seq = ?2`,
+      `INSERT INTO senders
+         SELECT from_msisdn, count(*) FROM ${step} GROUP BY from_msisdn
+         ON CONFLICT DO UPDATE SET count = count + excluded.count`,
+      `INSERT INTO sender_hours (rowid, term)
+         SELECT seq, ${senderHour.text} FROM ${step}`,
+      addPeriods(minuteMs),
+      addPeriods(dayMs),
+      `INSERT INTO search (rowid, text)
+         SELECT seq, ${indexedText.text} FROM ${step} AND text IS NOT NULL`,
+    ].map((sql) => db.prepare(sql));
+    this.#texts = db.prepare(
+      `SELECT ${foldedText.text} AS text FROM ${step} AND text IS NOT NULL`,
+    );
+    this.#addGram = db.prepare(
+      `INSERT INTO grams VALUES (?, ?)
+       ON CONFLICT DO UPDATE SET messages = messages + excluded.messages`,
+    );
+  }
+
+  /**
+   * Indexes the next messages, at most so many, in a transaction of its own.
+   *
+   * @returns Whether there may be more.
+   */
+  index(maxMessages: number): boolean {
+    return transaction(this.#db, "IMMEDIATE", () => {
+      const { first, last, count } = this.#nextStep.get(maxMessages)!;
+      if (count === 0) return false;
+      for (const statement of this.#derive) statement.run(first, last);
+      const texts = this.#texts.all(first, last).map(({ text }) =>
+        text as string
+      );
+      for (const [gram, messages] of countGrams(texts)) {
+        this.#addGram.run(gram, messages);
+      }
+      return count === maxMessages;
+    });
+  }
+}

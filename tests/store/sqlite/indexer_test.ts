@@ -1,0 +1,233 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import fc from "fast-check";
+import type { DeliveredMessage } from "../../../lib/message.ts";
+import { Indexer } from "../../../lib/store/sqlite/indexer.ts";
+import { Reader } from "../../../lib/store/sqlite/reader.ts";
+import { migrate } from "../../../lib/store/sqlite/schema.ts";
+import { Writer } from "../../../lib/store/sqlite/writer.ts";
+import { listed, message } from "./test_store.ts";
+
+/** So few that larger results are read the other way in the same test. */
+const maxSortedHits = 8;
+
+/** A database that goes through whatever a server's goes through. */
+class LivingDatabase implements Disposable {
+  readonly #dir = Deno.makeTempDirSync();
+  #generation = 0;
+  #connections: DatabaseSync[] = [];
+  writer!: Writer;
+  indexer!: Indexer;
+  reader!: Reader;
+
+  constructor() {
+    this.#open();
+  }
+
+  restart(): void {
+    this.#close();
+    this.#open();
+  }
+
+  /** Leaves what a process leaves that is killed: the file and its log. */
+  kill(): void {
+    const old = this.#path;
+    this.#generation++;
+    for (const suffix of ["", "-wal"]) {
+      Deno.copyFileSync(old + suffix, this.#path + suffix);
+    }
+    this.restart();
+  }
+
+  [Symbol.dispose](): void {
+    this.#close();
+    Deno.removeSync(this.#dir, { recursive: true });
+  }
+
+  get #path(): string {
+    return `${this.#dir}/${this.#generation}.db`;
+  }
+
+  #open(): void {
+    const db = new DatabaseSync(this.#path);
+    db.exec("PRAGMA journal_mode = WAL");
+    migrate(db);
+    const readOnly = new DatabaseSync(this.#path, { readOnly: true });
+    this.#connections = [readOnly, db];
+    this.writer = new Writer(db);
+    this.indexer = new Indexer(db);
+    this.reader = new Reader(readOnly, maxSortedHits);
+  }
+
+  #close(): void {
+    for (const connection of this.#connections) connection.close();
+  }
+}
+
+/** What a message's text, or a `q`, is without its case. */
+function folded(text: string): string {
+  return text.toLowerCase().replaceAll("ς", "σ");
+}
+
+/** The messages in their order: by instant, then by id in binary. */
+function inOrder(messages: Iterable<DeliveredMessage>): DeliveredMessage[] {
+  return Array.from(messages).sort((a, b) =>
+    Date.parse(a.ts) - Date.parse(b.ts) ||
+    (a.message_id < b.message_id ? -1 : 1)
+  );
+}
+
+function statsOf(ordered: readonly DeliveredMessage[]) {
+  const counts = Array.from(
+    Map.groupBy(ordered, ({ from }) => from),
+    ([from, { length }]) => ({ from, count: length }),
+  ).sort((a, b) => b.count - a.count || (a.from < b.from ? -1 : 1));
+  return {
+    total_messages: ordered.length,
+    senders_count: counts.length,
+    messages_per_sender: counts.slice(0, 10),
+    first_message_ts: ordered[0]?.ts ?? null,
+    last_message_ts: ordered.at(-1)?.ts ?? null,
+  };
+}
+
+/** One sender has half of the messages. */
+const from = fc.oneof(
+  fc.constant("+0"),
+  fc.nat({ max: 13 }).map((n) => `+${n}`),
+);
+const type = fc.constantFrom("text", "image");
+/** Minutes and days that are full, sparse, at their edges, and before 1970. */
+const ts = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.nat({ max: 40 }).map((n) =>
+      Date.UTC(2025, 0, 14, 23, 50) + n * 30_000
+    ),
+  },
+  fc.nat({ max: 200_000 }).map((ms) => Date.UTC(2025, 0, 14, 23, 58) + ms),
+  fc.constantFrom(0, -1, -60_000, 86_400_000, 86_399_999),
+  fc.integer({ min: Date.UTC(1960, 0, 1), max: Date.UTC(2030, 0, 1) }),
+  fc.constantFrom("0000-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z")
+    .map((text) => Date.parse(text)),
+).map((ms) => new Date(ms).toISOString());
+const characters = fc.constantFrom(
+  ..."aAbBéÉσςΣİıßẞ%_'\"*\\ 😀\x01\u{10ffff}",
+);
+const text = fc.string({ unit: characters, maxLength: 10 });
+const batch = fc.array(
+  fc.record({
+    message_id: fc.nat({ max: 300 }).map((n) => `m${n}`),
+    from,
+    type,
+    ts,
+    text: fc.option(text),
+  }),
+  { maxLength: 60, size: "max" },
+);
+
+/** A filter that most queries go without. */
+function sometimes<Value>(arbitrary: fc.Arbitrary<Value>) {
+  return fc.oneof(
+    { weight: 3, arbitrary: fc.constant(undefined) },
+    { weight: 2, arbitrary },
+  );
+}
+
+const query = fc.record({
+  from: sometimes(from),
+  type: sometimes(sometimes(type)),
+  since: sometimes(ts),
+  q: sometimes(fc.string({ unit: characters, minLength: 1, maxLength: 4 })),
+  limit: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.constant(100)),
+  offset: fc.oneof(
+    fc.constant(0),
+    fc.nat({ max: 30 }),
+    fc.nat({ max: 300 }),
+  ),
+});
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ insert: batch }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ index: fc.integer({ min: 1, max: 60 }) }),
+  },
+  { weight: 1, arbitrary: fc.constant({ restart: true as const }) },
+  { weight: 1, arbitrary: fc.constant({ kill: true as const }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      ask: fc.array(query, { minLength: 20, maxLength: 40, size: "max" }),
+    }),
+  },
+);
+
+Deno.test("Reader answers like a plain scan, whatever was inserted, indexed, restarted, killed and asked", () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 5, maxLength: 14 }), (steps) => {
+      using database = new LivingDatabase();
+      const stored = new Map<string, DeliveredMessage>();
+      for (const step of steps) {
+        if ("insert" in step) {
+          const messages = step.insert.map(message);
+          database.writer.insert([{ messages, events: [] }]);
+          for (const message of messages) {
+            if (!stored.has(message.message_id)) {
+              stored.set(message.message_id, message);
+            }
+          }
+        } else if ("index" in step) {
+          database.indexer.index(step.index);
+        } else if ("restart" in step) {
+          database.restart();
+        } else if ("kill" in step) {
+          database.kill();
+        } else {
+          const ordered = inOrder(stored.values());
+          const stats = database.reader.stats();
+          assert.deepEqual(
+            JSON.parse(JSON.stringify(stats)),
+            statsOf(ordered),
+          );
+          for (const query of step.ask) check(database.reader, ordered, query);
+        }
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+function check(
+  reader: Reader,
+  ordered: readonly DeliveredMessage[],
+  { limit, offset, since, ...filter }: typeof query extends
+    fc.Arbitrary<infer Query> ? Query : never,
+): void {
+  const { from, type, q } = filter;
+  const sinceMs = since === undefined ? undefined : Date.parse(since);
+  const found = ordered.filter((message) =>
+    message.from === (from ?? message.from) &&
+    message.type === (type ?? message.type) &&
+    Date.parse(message.ts) >= (sinceMs ?? -Infinity) &&
+    (q === undefined ||
+      (message.text !== null && folded(message.text).includes(folded(q))))
+  );
+  const page = reader.listMessages({ ...filter, sinceMs }, limit, offset);
+  assert.deepEqual(
+    { total: page.total, data: page.data.map((row) => ({ ...row })) },
+    {
+      total: found.length,
+      data: found.slice(offset, offset + limit).map(listed),
+    },
+  );
+}
+
+Deno.test("Indexer.index() indexes so many messages at a time and tells whether there may be more", () => {
+  using database = new LivingDatabase();
+  assert.equal(database.indexer.index(2), false);
+  const messages = ["a", "b", "c"].map((message_id) => message({ message_id }));
+  database.writer.insert([{ messages, events: [] }]);
+  assert.equal(database.indexer.index(2), true);
+  assert.equal(database.indexer.index(2), false);
+  assert.equal(database.indexer.index(2), false);
+});
