@@ -18,13 +18,20 @@ import { transaction } from "./transaction.ts";
 /** Writes through the one connection that writes. */
 export class Writer {
   readonly #db: DatabaseSync;
+  readonly #findMessage: StatementSync;
+  readonly #findEvent: StatementSync;
   readonly #insertMessage: StatementSync;
   readonly #insertEvent: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
-    // The unique indexes settle duplicates. A look-up first would leave a gap in
-    // which the same message arrives again.
+    // The unique indexes settle duplicates. A look-up first, under the same write
+    // lock, saves what an insert that ends in a conflict still writes: the sequence
+    // of AUTOINCREMENT, and with it a sync.
+    this.#findMessage = db.prepare(
+      "SELECT 1 FROM messages WHERE message_id = ?",
+    );
+    this.#findEvent = db.prepare("SELECT 1 FROM events WHERE event_id = ?");
     this.#insertMessage = db.prepare(
       `INSERT INTO messages
          (message_id, from_msisdn, to_msisdn, ts, ts_ms, text, text_folded,
@@ -68,6 +75,7 @@ export class Writer {
 
   /** @returns How many rows that added: 1 or 0. */
   #addMessage(message: DeliveredMessage, createdAt: string): number {
+    if (this.#findMessage.get(message.message_id) !== undefined) return 0;
     const { text } = message;
     const { changes } = this.#insertMessage.run(
       message.message_id,
@@ -87,6 +95,7 @@ export class Writer {
 
   /** @returns How many rows that added: 1 or 0. */
   #addEvent(event: DeliveredEvent, createdAt: string): number {
+    if (this.#findEvent.get(event.event_id) !== undefined) return 0;
     const { changes } = this.#insertEvent.run(
       event.event_id,
       event.kind,

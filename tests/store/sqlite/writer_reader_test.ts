@@ -58,6 +58,24 @@ Deno.test("Writer.insert() keeps the first when duplicates come in one batch or 
   assert.deepEqual(kept, first);
 });
 
+Deno.test("Writer.insert() writes nothing when all of a batch is known", () => {
+  using temp = new TempDatabase();
+  const db = temp.open();
+  db.exec("PRAGMA journal_mode = WAL");
+  migrate(db);
+  const writer = new Writer(db);
+  const batch = [{ messages: [message(), message()], events: [event()] }];
+  writer.insert(batch);
+  const other = temp.open();
+  // It changes when another connection has written.
+  const version = () => other.prepare("PRAGMA data_version").get();
+  const before = version();
+  assert.deepEqual(writer.insert(batch), [{ newMessages: 0, newEvents: 0 }]);
+  assert.deepEqual(version(), before);
+  writer.insert([{ messages: [message()], events: [] }]);
+  assert.notDeepEqual(version(), before);
+});
+
 Deno.test("Writer.insert() tells ids apart when they differ in case, form or blanks", () => {
   using store = new TestStore();
   const ids = ["a", "A", "a ", " a", "é", "e\u0301", "1", "01", "1.0"];
