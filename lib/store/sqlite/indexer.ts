@@ -73,9 +73,10 @@ export class Indexer {
    * @returns Whether there may be more.
    */
   index(maxMessages: number): boolean {
-    return transaction(this.#db, "IMMEDIATE", () => {
-      const { first, last, count } = this.#nextStep.get(maxMessages)!;
-      if (count === 0) return false;
+    // Mostly there is nothing to do: that takes no lock.
+    const { first, last, count } = this.#nextStep.get(maxMessages)!;
+    if (count === 0) return false;
+    transaction(this.#db, "IMMEDIATE", () => {
       for (const statement of this.#derive) statement.run(first, last);
       const texts = this.#texts.all(first, last).map(({ text }) =>
         text as string
@@ -83,7 +84,7 @@ export class Indexer {
       for (const [gram, messages] of countGrams(texts)) {
         this.#addGram.run(gram, messages);
       }
-      return count === maxMessages;
     });
+    return count === maxMessages;
   }
 }

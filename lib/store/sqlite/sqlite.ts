@@ -37,7 +37,7 @@ const maxBatchRows = 2_000;
 const indexEveryRows = 1024;
 /** So many are indexed at once: more than came since the last time, to catch up. */
 const indexStepMessages = 2 * indexEveryRows;
-/** Otherwise so often, if anything was stored. */
+/** Otherwise so often: what another process stored is found that way as well. */
 const indexIntervalMs = 1000;
 /**
  * After so much the log is written back. A row adds some pages to it besides its
@@ -69,6 +69,7 @@ export class SqliteStore implements Store {
   #isCheckpointing = false;
   #charsSinceCheckpoint = 0;
   #rowsSinceIndex = 0;
+  #isIndexing = false;
   readonly #indexTimer = setInterval(
     () => this.#indexWhileIdle(),
     indexIntervalMs,
@@ -239,8 +240,10 @@ export class SqliteStore implements Store {
 
   /** A delivery that arrives meanwhile waits for one step at most. */
   async #indexWhileIdle(): Promise<void> {
-    if (this.#problem !== null || this.#rowsSinceIndex === 0) return;
+    if (this.#problem !== null || this.#isIndexing) return;
+    this.#isIndexing = true;
     while (!this.#committing && await this.#index());
+    this.#isIndexing = false;
   }
 
   /**
@@ -287,10 +290,7 @@ export class SqliteStore implements Store {
           this.#connect("checkpointer"),
         ]);
       }
-      if (this.#closing) return;
-      this.#setProblem(null);
-      // The messages of an older version, or the last ones before a kill.
-      this.#rowsSinceIndex = 1;
+      if (!this.#closing) this.#setProblem(null);
     } catch (error) {
       this.#reopenLater(error as StoreUnavailable);
     }
