@@ -6,11 +6,17 @@
 
 import { parseArgs } from "node:util";
 import denoConfig from "./deno.json" with { type: "json" };
-import { healthcheck } from "./lib/commands/healthcheck.ts";
-import { serve } from "./lib/commands/serve.ts";
-import { printSignature } from "./lib/commands/sign.ts";
-import { type Config, ConfigError, readConfig } from "./lib/config.ts";
-import { Log } from "./lib/log.ts";
+import { type Command, UsageError } from "./lib/commands/command.ts";
+import { healthcheckCommand } from "./lib/commands/healthcheck.ts";
+import { serveCommand } from "./lib/commands/serve.ts";
+import { signCommand } from "./lib/commands/sign.ts";
+import { ConfigError } from "./lib/config.ts";
+
+const commands: Readonly<Record<string, Command>> = {
+  serve: serveCommand,
+  sign: signCommand,
+  healthcheck: healthcheckCommand,
+};
 
 const help = `whatsapp-inbox ${denoConfig.version}
 Stores signed WhatsApp-like webhooks exactly once and serves them back.
@@ -18,13 +24,14 @@ Stores signed WhatsApp-like webhooks exactly once and serves them back.
 Usage: whatsapp-inbox [command] [options]
 
 Commands:
-  serve          Serve until SIGTERM or SIGINT (the default)
-  sign [FILE]    Print the X-Signature of a body, from FILE or stdin
-  healthcheck    Exit with 0 if the server on this machine is ready, else with 1
+${
+  Object.entries(commands).map(([name, { operands, summary }]) =>
+    `  ${[name, ...operands].join(" ").padEnd(13)}  ${summary}`
+  ).join("\n")
+}
 
 Options:
-  --print-curl   With serve: print a curl command that delivers a signed message
-  -h, --help     Print this text
+  -h, --help     Print this text; after a command, that command's
   -V, --version  Print the version
 
 Environment:
@@ -37,71 +44,73 @@ Environment:
   DATABASE_URL    sqlite:////absolute/path.db, sqlite:///relative/path.db or
                   sqlite:///:memory: (default: sqlite:////data/app.db)
   LOG_LEVEL       DEBUG, INFO, WARNING or ERROR (default: INFO)
-  HOST, PORT      Where to listen (default: 0.0.0.0, 8000)`;
+  HOST, PORT      Where to listen (default: 0.0.0.0, 8000)
 
-const commands = {
-  serve: { maxOperands: 0 },
-  sign: { maxOperands: 1 },
-  healthcheck: { maxOperands: 0 },
-} as const;
+Exit codes: 0 for success, 1 for failure, 2 for wrong arguments.`;
 
-type Command = keyof typeof commands;
-
-/** @throws {TypeError} If there is no such command, option or operand. */
-function parseCommandLine(args: string[]) {
-  const { values: options, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: {
-      help: { type: "boolean", short: "h", default: false },
-      version: { type: "boolean", short: "V", default: false },
-      "print-curl": { type: "boolean", default: false },
-    },
-  });
-  const [command = "serve", ...operands] = positionals;
-  if (!Object.hasOwn(commands, command)) {
-    throw new TypeError(`Unknown command '${command}'`);
+/** @throws {UsageError} If there is no such option. */
+function parseOptions(command: Command, args: string[]) {
+  try {
+    const { values, positionals: operands } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: {
+        help: { type: "boolean", short: "h" },
+        version: { type: "boolean", short: "V" },
+        ...command.options,
+      },
+    });
+    const { help, version, ...options } = values;
+    return { isHelp: help, isVersion: version, options, operands };
+  } catch (error) {
+    throw new UsageError((error as TypeError).message);
   }
-  const { maxOperands } = commands[command as Command];
-  if (operands.length > maxOperands) {
-    throw new TypeError(`Unexpected argument '${operands[maxOperands]}'`);
-  }
-  return { options, command: command as Command, operands };
 }
 
-/** Runs the command and returns the exit code: 2 for wrong arguments. */
+/** @throws {UsageError} If there is an operand too many or too few. */
+function checkOperands(command: Command, operands: readonly string[]): void {
+  const missing = command.operands[operands.length];
+  if (missing !== undefined && !missing.startsWith("[")) {
+    throw new UsageError(`Missing argument ${missing}`);
+  }
+  if (operands.length > command.operands.length) {
+    const unexpected = operands[command.operands.length];
+    throw new UsageError(`Unexpected argument '${unexpected}'`);
+  }
+}
+
+/** Runs the command and returns the exit code. */
 async function main(args: string[]): Promise<number> {
-  let commandLine;
-  try {
-    commandLine = parseCommandLine(args);
-  } catch (error) {
-    console.error(
-      `${(error as TypeError).message}\nTry 'whatsapp-inbox --help'.`,
-    );
+  const isNamed = args.length > 0 && !args[0].startsWith("-");
+  const name = isNamed ? args[0] : "serve";
+  if (!Object.hasOwn(commands, name)) {
+    console.error(`Unknown command '${name}'\nTry 'whatsapp-inbox --help'.`);
     return 2;
   }
-  const { options, command, operands } = commandLine;
-  if (options.help || options.version) {
-    console.log(options.help ? help : denoConfig.version);
-    return 0;
-  }
-  let config: Config;
+  const command = commands[name];
   try {
-    config = readConfig();
+    const { isHelp, isVersion, options, operands } = parseOptions(
+      command,
+      isNamed ? args.slice(1) : args,
+    );
+    if (isHelp || isVersion) {
+      const ownHelp = isNamed ? command.help : help;
+      console.log(isHelp ? ownHelp : denoConfig.version);
+      return 0;
+    }
+    checkOperands(command, operands);
+    return await command.run(options, operands);
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    const log = new Log("ERROR");
-    log.write("ERROR", { message: error.message, faults: error.faults });
-    await log.close();
+    const { message } = error as Error;
+    if (error instanceof UsageError) {
+      const words = ["whatsapp-inbox", ...(isNamed ? [name] : []), "--help"];
+      console.error(`${message}\nTry '${words.join(" ")}'.`);
+      return 2;
+    }
+    console.error(
+      error instanceof ConfigError ? message : `Cannot ${name}: ${message}`,
+    );
     return 1;
-  }
-  switch (command) {
-    case "serve":
-      return await serve(config, { printCurl: options["print-curl"] });
-    case "sign":
-      return await printSignature(config, operands[0]);
-    case "healthcheck":
-      return await healthcheck(config);
   }
 }
 

@@ -45,6 +45,42 @@ export function serverCommand(): string[] {
   return [Deno.execPath(), ...args];
 }
 
+export interface RunOptions {
+  args: readonly string[];
+  env?: Record<string, string>;
+  stdin?: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>;
+}
+
+/** Starts the program, with nothing in its environment but `env`. */
+export function spawn({ args, env = {} }: RunOptions): Deno.ChildProcess {
+  const [command, ...flags] = serverCommand();
+  const { PATH = "", HOME = "", DENO_DIR = "" } = Deno.env.toObject();
+  return new Deno.Command(command, {
+    args: [...flags, ...args],
+    clearEnv: true,
+    env: { PATH, HOME, ...(DENO_DIR && { DENO_DIR }), ...env },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Runs the program to its end. */
+export async function run(options: RunOptions) {
+  const process = spawn(options);
+  const input = new Response(options.stdin).body ?? new Blob().stream();
+  const fed = input.pipeTo(process.stdin)
+    // A program that ends without reading closes the pipe.
+    .catch(() => {});
+  const { code, stdout, stderr } = await process.output();
+  await fed;
+  return {
+    code,
+    stdout: new TextDecoder().decode(stdout),
+    stderr: new TextDecoder().decode(stderr),
+  };
+}
+
 /** A port nobody listens on. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -5,26 +5,41 @@
  * @module
  */
 
-import { type Config, localUrl } from "../config.ts";
+import { localUrl, readConfig } from "../config.ts";
+import type { Command } from "./command.ts";
 
 const timeoutMs = 3000;
 
-/**
- * Asks `GET /health/ready` of the server with this configuration.
- *
- * @returns The exit code: 0 if it is ready, 1 if it is not or gives no answer.
- */
-export async function healthcheck(config: Config): Promise<number> {
-  const url = `${localUrl(config)}/health/ready`;
-  try {
-    const response = await fetch(url, {
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-    const body = await response.json();
-    console.log(body.status ?? body.detail);
-    return response.ok ? 0 : 1;
-  } catch (error) {
-    console.error(`No answer from ${url}: ${(error as Error).message}`);
-    return 1;
-  }
-}
+/** Asks `GET /health/ready` of the server with this configuration. */
+export const healthcheckCommand: Command = {
+  operands: [],
+  summary: "Exit with 0 if the server on this machine is ready, else with 1",
+  options: {},
+  help: `Usage: whatsapp-inbox healthcheck
+
+Asks GET /health/ready of the server that listens on HOST and PORT, and prints
+what it says.
+
+Options:
+  -h, --help  Print this text
+
+Exit codes:
+  0  It is ready
+  1  It is not, or gives no answer within ${timeoutMs / 1000} s
+  2  Wrong arguments`,
+
+  async run() {
+    const url = `${localUrl(readConfig())}/health/ready`;
+    try {
+      const response = await fetch(url, {
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      const body = await response.json();
+      console.log(body.status ?? body.detail);
+      return response.ok ? 0 : 1;
+    } catch (error) {
+      console.error(`No answer from ${url}: ${(error as Error).message}`);
+      return 1;
+    }
+  },
+};

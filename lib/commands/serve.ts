@@ -5,15 +5,51 @@
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { type Config, localUrl } from "../config.ts";
+import { type Config, ConfigError, localUrl, readConfig } from "../config.ts";
 import { Log } from "../log.ts";
 import { missingSecrets } from "../providers/providers.ts";
 import { type Server, startServer } from "../server.ts";
 import { importKey, sign } from "../signature.ts";
 import { SqliteStore } from "../store/sqlite/sqlite.ts";
+import type { Command } from "./command.ts";
+import { exampleMessage } from "./example.ts";
 
 /** How long a shutdown may take before the process ends all the same. */
 const shutdownTimeoutMs = 9000;
+
+/** Serves with the configuration there is, or logs what is wrong with it. */
+export const serveCommand: Command<{ "print-curl": { type: "boolean" } }> = {
+  operands: [],
+  summary: "Serve until SIGTERM or SIGINT (the default)",
+  options: { "print-curl": { type: "boolean" } },
+  help: `Usage: whatsapp-inbox [serve] [--print-curl]
+
+Serves until SIGTERM or SIGINT; a second signal stops at once. The log goes to
+stdout, a JSON object per line.
+
+Options:
+      --print-curl  Print a curl command that delivers a signed message
+  -h, --help        Print this text
+
+Exit codes:
+  0  It was stopped by a signal
+  1  The configuration or the address can't be used, or a second signal came
+  2  Wrong arguments`,
+
+  async run({ "print-curl": printCurl = false }) {
+    let config: Config;
+    try {
+      config = readConfig();
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const log = new Log("ERROR");
+      log.write("ERROR", { message: error.message, faults: error.faults });
+      await log.close();
+      return 1;
+    }
+    return await serve(config, { printCurl });
+  },
+};
 
 /**
  * Serves until SIGTERM or SIGINT.
@@ -22,7 +58,7 @@ const shutdownTimeoutMs = 9000;
  * signed message to this server.
  * @returns The exit code: 0 after a shutdown, 1 if the address can't be used.
  */
-export async function serve(
+async function serve(
   config: Config,
   { printCurl }: { printCurl: boolean },
 ): Promise<number> {
@@ -95,13 +131,7 @@ function listenForSignals(log: Log): Promise<Deno.Signal> {
 
 /** A command that delivers a signed message, to be pasted into a POSIX shell. */
 async function exampleCurl(config: Config): Promise<string> {
-  const body = JSON.stringify({
-    message_id: `example-${Date.now()}`,
-    from: "+919876543210",
-    to: "+14155550100",
-    ts: `${new Date().toISOString().slice(0, 19)}Z`,
-    text: "Hello",
-  });
+  const body = exampleMessage();
   const secret = config.secrets.WEBHOOK_SECRET;
   if (secret === undefined) return "No curl command: WEBHOOK_SECRET is not set";
   const key = await importKey(secret);
