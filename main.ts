@@ -41,6 +41,8 @@ Environment:
                   them /webhook/whatsapp is not there
   WEBHOOK_SECRET_PREVIOUS, WHATSAPP_APP_SECRET_PREVIOUS
                   Accepted too, while a secret is being changed
+  ..._FILE        The path of a file that holds one of these instead:
+                  WEBHOOK_SECRET_FILE and so on
   DATABASE_URL    sqlite:////absolute/path.db, sqlite:///relative/path.db or
                   sqlite:///:memory: (default: sqlite:////data/app.db)
   LOG_LEVEL       DEBUG, INFO, WARNING or ERROR (default: INFO)

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isAbsolute } from "node:path";
 import { type LogLevel, logLevels } from "./log.ts";
 import type { Secrets } from "./providers/provider.ts";
 import { providers } from "./providers/providers.ts";
@@ -45,7 +46,8 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads and checks the configuration. An empty variable counts as not set.
+ * Reads and checks the configuration. An empty variable counts as not set. A
+ * secret is in the variable of its name or in a file: the path in `NAME_FILE`.
  *
  * @param env How to look a variable up.
  * @throws {ConfigError} With every variable whose value can't be used.
@@ -67,10 +69,29 @@ export function readConfig(
     }
     return parsed as T;
   }
+  function readSecret(name: string): string | undefined {
+    const value = env(name) || undefined;
+    const variable = `${name}_FILE`;
+    const path = env(variable);
+    if (!path) return value;
+    const secret = value === undefined ? readSecretFile(path) : undefined;
+    if (secret === undefined) {
+      const expected = value === undefined
+        ? "a readable file of UTF-8 text that is not empty"
+        : `not to be set beside ${name}`;
+      // What is no path may be the secret itself, set by mistake.
+      faults.push({
+        variable,
+        value: isAbsolute(path) ? path : "***",
+        expected,
+      });
+    }
+    return secret;
+  }
   const config = {
     secrets: Object.fromEntries(
       providers.flatMap(({ secretVariables }) => secretVariables)
-        .map((name) => [name, env(name) || undefined]),
+        .map((name) => [name, readSecret(name)]),
     ),
     databasePath: read(
       "DATABASE_URL",
@@ -84,6 +105,18 @@ export function readConfig(
   };
   if (faults.length > 0) throw new ConfigError(faults);
   return config;
+}
+
+/** A file's content without the newline that editors and `echo` put at its end. */
+function readSecretFile(path: string): string | undefined {
+  try {
+    const bytes = Deno.readFileSync(path);
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+      .decode(bytes);
+    return text.replace(/\r?\n$/, "") || undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function parseDatabaseUrl(value: string): string | undefined {

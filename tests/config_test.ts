@@ -159,6 +159,98 @@ Deno.test("readConfig() keeps the secret back when something else can't be used"
   assert(!message.includes("s3cret"), message);
 });
 
+/** A file with this content, for as long as it is in use. */
+class TempFile implements Disposable {
+  readonly path = Deno.makeTempFileSync();
+
+  constructor(content: string | Uint8Array) {
+    Deno.writeFileSync(
+      this.path,
+      typeof content === "string" ? new TextEncoder().encode(content) : content,
+    );
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path);
+  }
+}
+
+Deno.test("readConfig() takes a secret from a file, without one newline at its end", () => {
+  const contents: [content: string, secret: string][] = [
+    ["s3cret", "s3cret"],
+    ["s3cret\n", "s3cret"],
+    ["s3cret\r\n", "s3cret"],
+    ["s3cret\n\n", "s3cret\n"],
+    ["\ns3cret ", "\ns3cret "],
+    ["\ufefffür", "\ufefffür"],
+    [" \n", " "],
+  ];
+  for (const [content, secret] of contents) {
+    using file = new TempFile(content);
+    for (const name of secretNames) {
+      for (const variable of ["", undefined]) {
+        const variables = {
+          [`${name}_FILE`]: file.path,
+          ...(variable !== undefined && { [name]: variable }),
+        };
+        assert.deepEqual(read(variables).secrets, secrets({ [name]: secret }));
+      }
+    }
+  }
+});
+
+Deno.test("readConfig() takes the variable when that of its file is empty", () => {
+  const variables = { WEBHOOK_SECRET: "s3cret", WEBHOOK_SECRET_FILE: "" };
+  assert.deepEqual(
+    read(variables).secrets,
+    secrets({ WEBHOOK_SECRET: "s3cret" }),
+  );
+});
+
+Deno.test("readConfig() throws with the path when a secret's file can't be used", () => {
+  using empty = new TempFile("");
+  using newline = new TempFile("\n");
+  using latin1 = new TempFile(new Uint8Array([0x66, 0xfc, 0x72]));
+  const missing = `${empty.path}.missing`;
+  const folder = Deno.cwd();
+  for (
+    const path of [empty.path, newline.path, latin1.path, missing, folder]
+  ) {
+    for (const name of secretNames) {
+      const { message } = errorFrom({ [`${name}_FILE`]: path });
+      assert.equal(
+        message,
+        `Cannot use ${name}_FILE="${path}" (expected a readable file of UTF-8 text that is not empty)`,
+      );
+    }
+  }
+});
+
+Deno.test("readConfig() throws when a secret is set beside its file, and names it with all others", () => {
+  using file = new TempFile("s3cret in the file");
+  const { faults, message } = errorFrom({
+    WEBHOOK_SECRET: "s3cret in the variable",
+    WEBHOOK_SECRET_FILE: file.path,
+    WHATSAPP_VERIFY_TOKEN_FILE: `${file.path}.missing`,
+    PORT: "0",
+  });
+  assert.deepEqual(
+    faults.map(({ variable, value }) => [variable, value]),
+    [
+      ["WEBHOOK_SECRET_FILE", file.path],
+      ["WHATSAPP_VERIFY_TOKEN_FILE", `${file.path}.missing`],
+      ["PORT", "0"],
+    ],
+  );
+  assert(message.includes("(expected not to be set beside WEBHOOK_SECRET)"));
+  assert(!message.includes("s3cret"), message);
+});
+
+Deno.test("readConfig() keeps back what may be a secret in the place of its file's path", () => {
+  const { faults } = errorFrom({ WEBHOOK_SECRET_FILE: "hunter2" });
+  assert.equal(faults[0].value, "***");
+});
+
 Deno.test("readConfig() reads exactly what every --allow-env in deno.json allows", () => {
   const names: string[] = [];
   readConfig((name) => {

@@ -17,7 +17,7 @@ Deno.test("main() prints the commands, options and variables when asked for help
     const words = "serve sign healthcheck --help --version " +
       "WEBHOOK_SECRET WEBHOOK_SECRET_PREVIOUS WHATSAPP_APP_SECRET " +
       "WHATSAPP_APP_SECRET_PREVIOUS WHATSAPP_VERIFY_TOKEN " +
-      "DATABASE_URL LOG_LEVEL HOST PORT";
+      "..._FILE DATABASE_URL LOG_LEVEL HOST PORT";
     for (const word of words.split(" ")) {
       assert(stdout.includes(word), `${word} in the help`);
     }
@@ -80,6 +80,7 @@ Deno.test("main() exits with 1 and one log line when variables are wrong, all na
     LOG_LEVEL: "LOUD",
     HOST: "no host",
     PORT: "99999",
+    WHATSAPP_VERIFY_TOKEN_FILE: "/no/such/file",
   };
   for (const args of [[], ["serve"]]) {
     const { code, stdout, stderr } = await run({

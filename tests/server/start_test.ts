@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { freePort, message, signatureOf, TestServer } from "../harness.ts";
+import {
+  freePort,
+  message,
+  secret,
+  signatureOf,
+  TestServer,
+  whatsappSecret,
+} from "../harness.ts";
 
 async function notReady(server: TestServer): Promise<string> {
   const response = await server.fetch("/health/ready");
@@ -33,6 +40,30 @@ for (const WEBHOOK_SECRET of [undefined, ""]) {
     assert.equal((await server.get("/messages")).total, 0);
   });
 }
+
+Deno.test("secrets in files verify as those in variables do", async () => {
+  const dir = await Deno.makeTempDir();
+  for (const [name, value] of [["secret", secret], ["app", whatsappSecret]]) {
+    await Deno.writeTextFile(`${dir}/${name}`, `${value}\n`);
+  }
+  {
+    await using server = await TestServer.start({
+      dir,
+      env: {
+        WEBHOOK_SECRET: undefined,
+        WEBHOOK_SECRET_FILE: `${dir}/secret`,
+        WHATSAPP_APP_SECRET: undefined,
+        WHATSAPP_APP_SECRET_FILE: `${dir}/app`,
+      },
+    });
+    assert.deepEqual(await server.get("/health/ready"), { status: "ready" });
+    assert.equal(await server.deliver(message()), 200);
+    const response = await server.postWhatsapp("{}");
+    assert.equal(response.status, 200);
+    await response.body?.cancel();
+  }
+  await Deno.remove(dir, { recursive: true });
+});
 
 Deno.test("a database that can't be opened at first is opened later", async () => {
   const parent = await Deno.makeTempDir();
