@@ -8,12 +8,14 @@ import { parseArgs } from "node:util";
 import denoConfig from "./deno.json" with { type: "json" };
 import { type Command, UsageError } from "./lib/commands/command.ts";
 import { healthcheckCommand } from "./lib/commands/healthcheck.ts";
+import { sendCommand } from "./lib/commands/send.ts";
 import { serveCommand } from "./lib/commands/serve.ts";
 import { signCommand } from "./lib/commands/sign.ts";
 import { ConfigError } from "./lib/config.ts";
 
 const commands: Readonly<Record<string, Command>> = {
   serve: serveCommand,
+  send: sendCommand,
   sign: signCommand,
   healthcheck: healthcheckCommand,
 };
