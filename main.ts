@@ -7,7 +7,9 @@
 import { parseArgs } from "node:util";
 import denoConfig from "./deno.json" with { type: "json" };
 import { type Command, UsageError } from "./lib/commands/command.ts";
+import { exportCommand } from "./lib/commands/export.ts";
 import { healthcheckCommand } from "./lib/commands/healthcheck.ts";
+import { importCommand } from "./lib/commands/import.ts";
 import { sendCommand } from "./lib/commands/send.ts";
 import { serveCommand } from "./lib/commands/serve.ts";
 import { signCommand } from "./lib/commands/sign.ts";
@@ -18,6 +20,8 @@ const commands: Readonly<Record<string, Command>> = {
   send: sendCommand,
   sign: signCommand,
   healthcheck: healthcheckCommand,
+  export: exportCommand,
+  import: importCommand,
 };
 
 const help = `whatsapp-inbox ${denoConfig.version}

@@ -45,6 +45,8 @@ export interface DeliveredEvent {
 export interface Delivery {
   readonly messages: readonly DeliveredMessage[];
   readonly events: readonly DeliveredEvent[];
+  /** When it came, if that is not now: an ISO-8601 instant in UTC. */
+  readonly receivedAt?: string;
 }
 
 /** The longest `message_id`. */

@@ -81,6 +81,27 @@ export async function run(options: RunOptions) {
   };
 }
 
+/**
+ * Starts the program at a terminal of its own; what it shows there comes on
+ * stdout.
+ *
+ * @param redirection What the shell is to redirect.
+ */
+export function spawnAtTerminal(
+  { args, env = {} }: RunOptions,
+  redirection = "",
+): Deno.ChildProcess {
+  const words = [...serverCommand(), ...args].map((word) =>
+    `'${word.replaceAll("'", "'\\''")}'`
+  );
+  return new Deno.Command("script", {
+    args: ["-qec", `exec ${words.join(" ")} ${redirection}`, "/dev/null"],
+    env,
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+}
+
 /** A port nobody listens on. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

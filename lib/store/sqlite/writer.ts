@@ -54,19 +54,19 @@ export class Writer {
    * disk.
    */
   insert(batch: readonly Delivery[]): Inserted[] {
-    const createdAt = new Date().toISOString();
+    const now = new Date().toISOString();
     return transaction(
       this.#db,
       "IMMEDIATE",
       () =>
-        batch.map(({ messages, events }) => {
+        batch.map(({ messages, events, receivedAt = now }) => {
           let newMessages = 0;
           let newEvents = 0;
           for (const message of messages) {
-            newMessages += this.#addMessage(message, createdAt);
+            newMessages += this.#addMessage(message, receivedAt);
           }
           for (const event of events) {
-            newEvents += this.#addEvent(event, createdAt);
+            newEvents += this.#addEvent(event, receivedAt);
           }
           return { newMessages, newEvents };
         }),
