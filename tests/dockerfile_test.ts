@@ -86,10 +86,11 @@ Deno.test(".dockerignore lets through what the Dockerfile copies and nothing els
 });
 
 Deno.test("Dockerfile copies all that the executable is made of", async () => {
-  const [, included] = denoConfig.tasks.compile.command.match(
-    /--include (\S+)/,
-  )!;
-  const sources = ["main.ts", included];
+  const included = Array.from(
+    denoConfig.tasks.compile.command.matchAll(/--include (\S+)/g),
+    ([, path]) => path,
+  );
+  const sources = ["main.ts", ...included];
   const files = (await Promise.all(sources.map(localImports))).flat();
   assert(files.includes("lib/server.ts"));
   for (const file of ["deno.json", "deno.lock", ...files]) {

@@ -40,6 +40,20 @@ export class Progress {
     this.#write(clearLine + text);
   }
 
+  /** Shows for how long something has been going on. */
+  async during<T>(what: string, task: Promise<T>): Promise<T> {
+    const startMs = performance.now();
+    const timer = setInterval(() => {
+      const seconds = Math.floor((performance.now() - startMs) / 1000);
+      this.show(`${what}: ${seconds} s`);
+    }, intervalMs);
+    try {
+      return await task;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
   /** Takes the line away, for the end or for other text. */
   clear(): void {
     if (this.#isShown) this.#write(clearLine);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { Progress } from "../../lib/commands/progress.ts";
 
 class FakeTerminal {
@@ -47,4 +48,17 @@ Deno.test("Progress writes nothing where there is no terminal", () => {
   while (performance.now() - startMs < 1300) progress.show("step");
   progress.clear();
   assert.equal(terminal.text, "");
+});
+
+Deno.test("Progress shows for how long a task goes on, and gives what comes of it", async () => {
+  const terminal = new FakeTerminal(true);
+  const progress = new Progress(terminal);
+  const task = Promise.withResolvers<string>();
+  const during = progress.during("checking", task.promise);
+  while (terminal.text === "") await delay(10);
+  assert.equal(terminal.text, "\r\x1b[Kchecking: 1 s");
+  task.resolve("fine");
+  assert.equal(await during, "fine");
+  const failing = progress.during("failing", Promise.reject(new Error("x")));
+  await assert.rejects(failing, /^Error: x$/);
 });
