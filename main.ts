@@ -7,6 +7,7 @@
 import { parseArgs } from "node:util";
 import denoConfig from "./deno.json" with { type: "json" };
 import { backupCommand } from "./lib/commands/backup.ts";
+import { checkCommand } from "./lib/commands/check.ts";
 import { type Command, UsageError } from "./lib/commands/command.ts";
 import { exportCommand } from "./lib/commands/export.ts";
 import { healthcheckCommand } from "./lib/commands/healthcheck.ts";
@@ -21,6 +22,7 @@ const commands: Readonly<Record<string, Command>> = {
   send: sendCommand,
   sign: signCommand,
   healthcheck: healthcheckCommand,
+  check: checkCommand,
   backup: backupCommand,
   export: exportCommand,
   import: importCommand,

@@ -7,8 +7,9 @@
 import { basename, dirname, join } from "node:path";
 import { readConfig } from "../config.ts";
 import { completeCopy, copyDatabase } from "../store/sqlite/backup.ts";
+import { findFaults } from "../store/sqlite/integrity.ts";
 import type { Command } from "./command.ts";
-import { Progress } from "./progress.ts";
+import { Progress, readableSize } from "./progress.ts";
 
 /** Copies the database to a file that is there only once it is whole and checked. */
 export const backupCommand: Command<{ force: { type: "boolean" } }> = {
@@ -52,11 +53,14 @@ Exit codes:
       folder = makeFolderBeside(file);
       const copy = join(folder, "copy.db");
       await copyDatabase(databasePath, copy, (copied, total) => {
-        progress.show(`copied ${megabytes(copied)} of ${megabytes(total)}`);
+        progress.show(
+          `copied ${readableSize(copied)} of ${readableSize(total)}`,
+        );
       });
+      await progress.during("taking in the log", completeCopy(copy));
       const faults = await progress.during(
         "checking the copy",
-        completeCopy(copy),
+        findFaults(copy, "integrity_check"),
       );
       if (faults.length > 0) {
         throw new Error(`${databasePath} is corrupt: ${faults[0]}`);
@@ -70,7 +74,9 @@ Exit codes:
       cleanUp();
     }
     const { size } = Deno.statSync(file);
-    console.log(`${databasePath} is in ${file}: ${megabytes(size)}, checked`);
+    console.log(
+      `${databasePath} is in ${file}: ${readableSize(size)}, checked`,
+    );
     return 0;
   },
 };
@@ -143,8 +149,4 @@ function onSignal(stop: (signal: Deno.Signal) => void): () => void {
   return () => {
     for (const remove of listeners) remove();
   };
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

@@ -4,6 +4,13 @@
  * @module
  */
 
+/** A number of bytes for people. */
+export function readableSize(bytes: number): string {
+  return bytes < 1e9
+    ? `${(bytes / 1e6).toFixed(1)} MB`
+    : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
 /** Where progress is shown, such as `Deno.stderr`. */
 export interface Terminal {
   isTerminal(): boolean;

@@ -286,16 +286,7 @@ Deno.test("backup replaces a file with --force only, and only when the new one i
 Deno.test("backup of a corrupt database fails and leaves nothing", async () => {
   using store = new TempStore();
   store.fill(1000);
-  const { rootpage } = query(
-    store.path,
-    "SELECT rootpage FROM sqlite_schema WHERE name = 'messages_by_instant'",
-  )[0];
-  {
-    using db = await Deno.open(store.path, { write: true });
-    // A page's content is at its end.
-    await db.seek(Number(rootpage) * 4096 - 500, Deno.SeekMode.Start);
-    await db.write(new Uint8Array(500));
-  }
+  store.corrupt();
   const { code, stdout, stderr } = await backup(store, `${store.dir}/b.db`);
   assert.equal(code, 1);
   assert.equal(stdout, "");

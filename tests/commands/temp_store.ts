@@ -48,6 +48,19 @@ export class TempStore implements Disposable {
     db.close();
   }
 
+  /** Damages an index, as a bad disk might. */
+  corrupt(): void {
+    const db = new DatabaseSync(this.path);
+    const { rootpage } = db.prepare(
+      "SELECT rootpage FROM sqlite_schema WHERE name = 'messages_by_instant'",
+    ).get()!;
+    db.close();
+    using file = Deno.openSync(this.path, { write: true });
+    // A page's content is at its end.
+    file.seekSync(Number(rootpage) * 4096 - 500, Deno.SeekMode.Start);
+    file.writeSync(new Uint8Array(500));
+  }
+
   /** All rows of a table, without their numbers. */
   rows(table: "messages" | "events"): Record<string, unknown>[] {
     const db = new DatabaseSync(this.path);
