@@ -15,6 +15,7 @@ import { importCommand } from "./lib/commands/import.ts";
 import { sendCommand } from "./lib/commands/send.ts";
 import { serveCommand } from "./lib/commands/serve.ts";
 import { signCommand } from "./lib/commands/sign.ts";
+import { systemdCommand } from "./lib/commands/systemd.ts";
 import { ConfigError } from "./lib/config.ts";
 
 const commands: Readonly<Record<string, Command>> = {
@@ -26,6 +27,7 @@ const commands: Readonly<Record<string, Command>> = {
   backup: backupCommand,
   export: exportCommand,
   import: importCommand,
+  systemd: systemdCommand,
 };
 
 const help = `whatsapp-inbox ${denoConfig.version}

@@ -74,19 +74,17 @@ export function readConfig(
     const variable = `${name}_FILE`;
     const path = env(variable);
     if (!path) return value;
-    const secret = value === undefined ? readSecretFile(path) : undefined;
-    if (secret === undefined) {
-      const expected = value === undefined
-        ? "a readable file of UTF-8 text that is not empty"
-        : `not to be set beside ${name}`;
-      // What is no path may be the secret itself, set by mistake.
+    try {
+      if (value !== undefined) throw new Error(`nothing beside ${name}`);
+      return readSecretFile(path);
+    } catch (error) {
       faults.push({
         variable,
+        // What is no path may be the secret itself, set by mistake.
         value: isAbsolute(path) ? path : "***",
-        expected,
+        expected: (error as Error).message,
       });
     }
-    return secret;
   }
   const config = {
     secrets: Object.fromEntries(
@@ -107,16 +105,23 @@ export function readConfig(
   return config;
 }
 
-/** A file's content without the newline that editors and `echo` put at its end. */
-function readSecretFile(path: string): string | undefined {
+/**
+ * A file's content without the newline that editors and `echo` put at its end.
+ *
+ * @throws {Error} With what would be right, and why this isn't.
+ */
+function readSecretFile(path: string): string {
+  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  let secret: string;
   try {
-    const bytes = Deno.readFileSync(path);
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-      .decode(bytes);
-    return text.replace(/\r?\n$/, "") || undefined;
-  } catch {
-    return undefined;
+    secret = utf8.decode(Deno.readFileSync(path)).replace(/\r?\n$/, "");
+  } catch (error) {
+    // Without the path in the system's words: it may be no path.
+    const [reason] = (error as Error).message.split(":");
+    throw new Error(`a readable file of UTF-8 text; ${reason}`);
   }
+  if (secret === "") throw new Error("a file that is not empty");
+  return secret;
 }
 
 function parseDatabaseUrl(value: string): string | undefined {
