@@ -76,11 +76,13 @@ Deno.test("export takes no more memory for many messages, and shows nothing wher
   const stderr = new Response(process.stderr).text();
   let size = 0;
   let lines = 0;
+  let chunks = 0;
   let peak = 0;
   for await (const chunk of process.stdout) {
     size += chunk.length;
     for (const byte of chunk) if (byte === 0x0a) lines++;
-    peak = Math.max(peak, peakRssBytes(process));
+    // It is the most so far: now and then is enough.
+    if (chunks++ % 64 === 0) peak = peakRssBytes(process);
   }
   assert.equal((await process.status).code, 0);
   assert.equal(lines, 200_000);

@@ -82,10 +82,18 @@ export class TempStore implements Disposable {
 
 /** The most memory that a process has used, in bytes; 0 once it has ended. */
 export function peakRssBytes({ pid }: Deno.ChildProcess): number {
-  try {
-    const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
-  } catch {
-    return 0;
-  }
+  const status = readProc("cat", `/proc/${pid}/status`);
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+}
+
+/** Whether a process has a file open. */
+export function hasOpen({ pid }: Deno.ChildProcess, path: string): boolean {
+  return readProc("ls", "-l", `/proc/${pid}/fd`).includes(` -> ${path}\n`);
+}
+
+/** Deno itself reads nothing in /proc, unless it may do everything. */
+function readProc(command: string, ...args: string[]): string {
+  const { stdout } = new Deno.Command(command, { args, stderr: "null" })
+    .outputSync();
+  return new TextDecoder().decode(stdout);
 }
