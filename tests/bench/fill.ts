@@ -50,7 +50,9 @@ export async function fill(
   const indexer = new Indexer(db);
   for (let n = from; n < to; n += rowsPerTransaction) {
     writer.insert(deliveries(n, Math.min(n + rowsPerTransaction, to)));
-    if ((n - from) % rowsPerIndexStep === 0) indexer.index(rowsPerIndexStep);
+    if ((n - from) % rowsPerIndexStep === 0) {
+      while (indexer.index(rowsPerIndexStep));
+    }
     progress(`${Math.floor(n / to * 100)}%`);
     // A signal to stop gets its turn.
     await delay(0);

@@ -17,6 +17,9 @@ import { indexedText } from "./search.ts";
 import { senderHour } from "./sender_hours.ts";
 import { transaction } from "./transaction.ts";
 
+/** A step ends behind so much text, however few messages it is: 0.1 s of work. */
+const maxStepChars = 1 << 20;
+
 /** Indexes through the one connection that writes. */
 export class Indexer {
   readonly #db: DatabaseSync;
@@ -29,10 +32,15 @@ export class Indexer {
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.#nextStep = db.prepare(
-      `SELECT min(seq) AS first, max(seq) AS last, count(*) AS count
-         FROM (SELECT seq FROM messages
-                WHERE seq > (SELECT indexed_seq FROM totals)
-                ORDER BY seq LIMIT ?)`,
+      `SELECT min(seq) AS first, max(seq) AS last,
+              max(seq) < (SELECT max(seq) FROM messages) AS has_more
+         FROM (SELECT seq, sum(length(text)) OVER (
+                        ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING
+                                              AND 1 PRECEDING) AS chars_before
+                 FROM (SELECT seq, text FROM messages
+                        WHERE seq > (SELECT indexed_seq FROM totals)
+                        ORDER BY seq LIMIT ?))
+        WHERE coalesce(chars_before, 0) < ${maxStepChars}`,
     );
     const step = "messages WHERE seq BETWEEN ?1 AND ?2";
     const addPeriods = (lengthMs: number) =>
@@ -70,12 +78,12 @@ export class Indexer {
   /**
    * Indexes the next messages, at most so many, in a transaction of its own.
    *
-   * @returns Whether there may be more.
+   * @returns Whether there are more.
    */
   index(maxMessages: number): boolean {
     // Mostly there is nothing to do: that takes no lock.
-    const { first, last, count } = this.#nextStep.get(maxMessages)!;
-    if (count === 0) return false;
+    const { first, last, has_more } = this.#nextStep.get(maxMessages)!;
+    if (last === null) return false;
     transaction(this.#db, "IMMEDIATE", () => {
       for (const statement of this.#derive) statement.run(first, last);
       const texts = this.#texts.all(first, last).map(({ text }) =>
@@ -85,6 +93,6 @@ export class Indexer {
         this.#addGram.run(gram, messages);
       }
     });
-    return count === maxMessages;
+    return has_more === 1;
   }
 }

@@ -222,7 +222,7 @@ function check(
   );
 }
 
-Deno.test("Indexer.index() indexes so many messages at a time and tells whether there may be more", () => {
+Deno.test("Indexer.index() indexes so many messages at a time and tells whether there are more", () => {
   using database = new LivingDatabase();
   assert.equal(database.indexer.index(2), false);
   const messages = ["a", "b", "c"].map((message_id) => message({ message_id }));
@@ -230,4 +230,21 @@ Deno.test("Indexer.index() indexes so many messages at a time and tells whether 
   assert.equal(database.indexer.index(2), true);
   assert.equal(database.indexer.index(2), false);
   assert.equal(database.indexer.index(2), false);
+});
+
+Deno.test("Indexer.index() indexes fewer messages at a time when their texts are long", () => {
+  using database = new LivingDatabase();
+  const megabyte = 1 << 20;
+  const messages = [0, 1, 2, 3].map((n) =>
+    message({
+      message_id: `m${n}`,
+      text: n === 1 ? null : "x".repeat(megabyte - 1) + n,
+    })
+  );
+  database.writer.insert([{ messages, events: [] }]);
+  let steps = 1;
+  while (database.indexer.index(100)) steps++;
+  assert.equal(steps, 3);
+  const { total } = database.reader.listMessages({ q: "xx3" }, 1, 0);
+  assert.equal(total, 1);
 });
