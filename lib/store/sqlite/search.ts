@@ -9,8 +9,13 @@ import { type Sql, sql } from "./sql.ts";
 
 /** How many characters a term of the index has: FTS5's tokenizer is `trigram`. */
 const termLength = 3;
-/** Follows every text, so that a term begins at its last characters as well. */
-const endMark = "\x01";
+/**
+ * What the index can't tell: the mark that follows every text, so that a term
+ * begins at its last characters as well; NUL, which ends a query; and what FTS5
+ * takes for U+FFFD, which are U+FFFE and U+FFFF.
+ */
+// deno-lint-ignore no-control-regex -- it is for them
+const untold = /[\0\x01\ufffd-\uffff]/;
 
 /** What is indexed of a message's text. */
 export const indexedText = sql`${foldedText} || char(1, 1)`;
@@ -31,7 +36,7 @@ export interface Search {
 /** How to search for a text that is not empty. */
 export function searchFor(q: string): Search {
   const folded = fold(q);
-  if (folded.includes(endMark)) return { folded };
+  if (untold.test(folded)) return { folded };
   if (Array.from(folded).length >= termLength) {
     const phrase = `"${folded.replaceAll('"', '""')}"`;
     return {

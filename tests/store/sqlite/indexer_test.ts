@@ -112,7 +112,7 @@ const ts = fc.oneof(
     .map((text) => Date.parse(text)),
 ).map((ms) => new Date(ms).toISOString());
 const characters = fc.constantFrom(
-  ..."aAbBéÉσςΣİıßẞ%_'\"*\\ 😀\x01\u{10ffff}",
+  ..."aAbBéÉσςΣİıßẞ%_'\"*\\ 😀\x01\ufffd\uffff\u{10ffff}",
 );
 const text = fc.string({ unit: characters, maxLength: 10 });
 const batch = fc.array(
