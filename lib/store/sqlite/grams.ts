@@ -9,10 +9,17 @@
 const asciiSize = 128;
 
 /**
- * How many of the texts hold each character, and each two characters in a row. A
+ * Counts how many texts hold each character, and each two characters in a row. A
  * character is a Unicode code point other than NUL.
+ *
+ * @param maxOthers Behind a text with which there are more grams beyond ASCII, it
+ * ends.
+ * @returns The counts, and how many texts they are of.
  */
-export function countGrams(texts: readonly string[]): Map<string, number> {
+export function countGrams(
+  texts: readonly string[],
+  maxOthers: number,
+): { grams: Map<string, number>; size: number } {
   // Places in the arrays are `first * asciiSize + second`; a single character has
   // NUL for its second. A text counts once, wherever it was not the last to count.
   const counts = new Int32Array(asciiSize * asciiSize);
@@ -36,16 +43,18 @@ export function countGrams(texts: readonly string[]): Map<string, number> {
     }
   }
 
-  texts.forEach((text, index) => {
+  let size = 0;
+  while (size < texts.length && others.size <= maxOthers) {
+    const text = texts[size++];
     let previous = 0;
     for (let pos = 0; pos < text.length; pos++) {
       const char = text.codePointAt(pos)!;
       if (char > 0xffff) pos++;
-      add(char, 0, index + 1);
-      if (previous !== 0) add(previous, char, index + 1);
+      add(char, 0, size);
+      if (previous !== 0) add(previous, char, size);
       previous = char;
     }
-  });
+  }
 
   const grams = new Map<string, number>();
   counts.forEach((count, place) => {
@@ -54,7 +63,7 @@ export function countGrams(texts: readonly string[]): Map<string, number> {
     grams.set(toGram(first, place % asciiSize), count);
   });
   for (const [gram, { count }] of others) grams.set(gram, count);
-  return grams;
+  return { grams, size };
 }
 
 function toGram(first: number, second: number): string {

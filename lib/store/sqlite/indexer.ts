@@ -17,32 +17,40 @@ import { indexedText } from "./search.ts";
 import { senderHour } from "./sender_hours.ts";
 import { transaction } from "./transaction.ts";
 
-/** A step ends behind so much text, however few messages it is: 0.1 s of work. */
-const maxStepChars = 1 << 20;
+/**
+ * A step ends behind so much text, and behind the message that brings so many
+ * different grams beyond ASCII, however few messages it is: 0.1 s of work.
+ */
+const maxStepBytes = 1 << 20;
+const maxStepGrams = 1 << 14;
 
 /** Indexes through the one connection that writes. */
 export class Indexer {
   readonly #db: DatabaseSync;
   readonly #nextStep: StatementSync;
+  readonly #texts: StatementSync;
   /** Each takes the numbers of the step's first and last message. */
   readonly #derive: readonly StatementSync[];
-  readonly #texts: StatementSync;
   readonly #addGram: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
+    // octet_length() reads no text: it is known before it.
     this.#nextStep = db.prepare(
-      `SELECT min(seq) AS first, max(seq) AS last,
-              max(seq) < (SELECT max(seq) FROM messages) AS has_more
-         FROM (SELECT seq, sum(length(text)) OVER (
+      `SELECT min(seq) AS first, max(seq) AS last
+         FROM (SELECT seq, sum(bytes) OVER (
                         ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING
-                                              AND 1 PRECEDING) AS chars_before
-                 FROM (SELECT seq, text FROM messages
+                                              AND 1 PRECEDING) AS bytes_before
+                 FROM (SELECT seq, octet_length(text) AS bytes FROM messages
                         WHERE seq > (SELECT indexed_seq FROM totals)
                         ORDER BY seq LIMIT ?))
-        WHERE coalesce(chars_before, 0) < ${maxStepChars}`,
+        WHERE coalesce(bytes_before, 0) < ${maxStepBytes}`,
     );
     const step = "messages WHERE seq BETWEEN ?1 AND ?2";
+    this.#texts = db.prepare(
+      `SELECT seq, coalesce(${foldedText.text}, '') AS text
+         FROM ${step} ORDER BY seq`,
+    );
     const addPeriods = (lengthMs: number) =>
       `INSERT INTO periods
          SELECT ${lengthMs}, ${startOf(lengthMs).text} AS start_ms, count(*)
@@ -66,9 +74,6 @@ export class Indexer {
       `INSERT INTO search (rowid, text)
          SELECT seq, ${indexedText.text} FROM ${step} AND text IS NOT NULL`,
     ].map((sql) => db.prepare(sql));
-    this.#texts = db.prepare(
-      `SELECT ${foldedText.text} AS text FROM ${step} AND text IS NOT NULL`,
-    );
     this.#addGram = db.prepare(
       `INSERT INTO grams VALUES (?, ?)
        ON CONFLICT DO UPDATE SET messages = messages + excluded.messages`,
@@ -78,21 +83,25 @@ export class Indexer {
   /**
    * Indexes the next messages, at most so many, in a transaction of its own.
    *
-   * @returns Whether there are more.
+   * @returns How many: 0 if all are indexed.
    */
-  index(maxMessages: number): boolean {
+  index(maxMessages: number): number {
     // Mostly there is nothing to do: that takes no lock.
-    const { first, last, has_more } = this.#nextStep.get(maxMessages)!;
-    if (last === null) return false;
-    transaction(this.#db, "IMMEDIATE", () => {
-      for (const statement of this.#derive) statement.run(first, last);
-      const texts = this.#texts.all(first, last).map(({ text }) =>
-        text as string
+    if (this.#nextStep.get(1)!.last === null) return 0;
+    return transaction(this.#db, "IMMEDIATE", () => {
+      // Under the lock, since another process may have indexed these meanwhile.
+      const { first, last } = this.#nextStep.get(maxMessages)!;
+      if (last === null) return 0;
+      const rows = this.#texts.all(first, last);
+      const { grams, size } = countGrams(
+        rows.map(({ text }) => text as string),
+        maxStepGrams,
       );
-      for (const [gram, messages] of countGrams(texts)) {
-        this.#addGram.run(gram, messages);
+      for (const statement of this.#derive) {
+        statement.run(first, rows[size - 1].seq);
       }
+      for (const [gram, messages] of grams) this.#addGram.run(gram, messages);
+      return size;
     });
-    return has_more === 1;
   }
 }

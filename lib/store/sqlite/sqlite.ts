@@ -230,7 +230,7 @@ export class SqliteStore implements Store {
   async #index(): Promise<boolean> {
     this.#rowsSinceIndex = 0;
     try {
-      return await this.#writer!.call("index", indexStepMessages);
+      return await this.#writer!.call("index", indexStepMessages) > 0;
     } catch {
       // What is wrong with the database the next batch finds out, and what was not
       // indexed the next step indexes.

@@ -6,6 +6,7 @@ import { Indexer } from "../../../lib/store/sqlite/indexer.ts";
 import { Reader } from "../../../lib/store/sqlite/reader.ts";
 import { migrate } from "../../../lib/store/sqlite/schema.ts";
 import { Writer } from "../../../lib/store/sqlite/writer.ts";
+import { TempDatabase } from "./temp_database.ts";
 import { listed, message } from "./test_store.ts";
 
 /** So few that larger results are read the other way in the same test. */
@@ -222,14 +223,14 @@ function check(
   );
 }
 
-Deno.test("Indexer.index() indexes so many messages at a time and tells whether there are more", () => {
+Deno.test("Indexer.index() indexes so many messages at a time and tells how many", () => {
   using database = new LivingDatabase();
-  assert.equal(database.indexer.index(2), false);
+  assert.equal(database.indexer.index(2), 0);
   const messages = ["a", "b", "c"].map((message_id) => message({ message_id }));
   database.writer.insert([{ messages, events: [] }]);
-  assert.equal(database.indexer.index(2), true);
-  assert.equal(database.indexer.index(2), false);
-  assert.equal(database.indexer.index(2), false);
+  assert.equal(database.indexer.index(2), 2);
+  assert.equal(database.indexer.index(2), 1);
+  assert.equal(database.indexer.index(2), 0);
 });
 
 Deno.test("Indexer.index() indexes fewer messages at a time when their texts are long", () => {
@@ -242,9 +243,48 @@ Deno.test("Indexer.index() indexes fewer messages at a time when their texts are
     })
   );
   database.writer.insert([{ messages, events: [] }]);
-  let steps = 1;
-  while (database.indexer.index(100)) steps++;
+  let steps = 0;
+  while (database.indexer.index(100) > 0) steps++;
   assert.equal(steps, 3);
   const { total } = database.reader.listMessages({ q: "xx3" }, 1, 0);
   assert.equal(total, 1);
+});
+
+Deno.test("Indexer.index() indexes fewer messages at a time when their texts hold many different characters", () => {
+  using database = new LivingDatabase();
+  const firstIdeograph = 0x4e00;
+  const characters = 4096;
+  const messages = [0, 1, 2, 3, 4, 5, 6, 7].map((n) =>
+    message({
+      text: String.fromCodePoint(
+        ...Array.from(
+          { length: characters },
+          (_, index) => firstIdeograph + n * characters + index,
+        ),
+      ),
+    })
+  );
+  database.writer.insert([{ messages, events: [] }]);
+  const index = () => database.indexer.index(100);
+  assert.deepEqual([index(), index(), index(), index()], [3, 3, 2, 0]);
+  const { total } = database.reader.listMessages({ q: "\u4e01\u4e02" }, 1, 0);
+  assert.equal(total, 1);
+});
+
+Deno.test("Indexer.index() indexes nothing twice when another process is faster", () => {
+  using temp = new TempDatabase();
+  const db = temp.open();
+  migrate(db);
+  const indexer = new Indexer(db);
+  const other = new Indexer(temp.open());
+  const messages = ["a", "b", "c"].map((text) => message({ text }));
+  new Writer(db).insert([{ messages, events: [] }]);
+  const exec = db.exec.bind(db);
+  db.exec = (sql) => {
+    if (sql === "BEGIN IMMEDIATE") other.index(2);
+    exec(sql);
+  };
+  assert.equal(indexer.index(2), 1);
+  assert.equal(new Reader(db).stats().total_messages, 3);
+  assert.equal(new Reader(db).listMessages({ q: "a" }, 1, 0).total, 1);
 });
