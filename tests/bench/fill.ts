@@ -51,13 +51,13 @@ export async function fill(
   for (let n = from; n < to; n += rowsPerTransaction) {
     writer.insert(deliveries(n, Math.min(n + rowsPerTransaction, to)));
     if ((n - from) % rowsPerIndexStep === 0) {
-      while (indexer.index(rowsPerIndexStep) > 0);
+      while (indexer.index(rowsPerIndexStep).hasMore);
     }
     progress(`${Math.floor(n / to * 100)}%`);
     // A signal to stop gets its turn.
     await delay(0);
   }
-  while (indexer.index(rowsPerIndexStep) > 0);
+  while (indexer.index(rowsPerIndexStep).hasMore);
   db.exec("PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE)");
   db.close();
 }

@@ -31,7 +31,7 @@ function storedIds(path: string): Set<string> {
       "ok",
     );
     const indexer = new Indexer(db);
-    while (indexer.index(10_000) > 0);
+    while (indexer.index(10_000).hasMore);
     const [indexed, counted] = [
       `SELECT messages, senders,
               (SELECT sum(count) FROM senders) AS of_senders,

@@ -24,6 +24,13 @@ import { transaction } from "./transaction.ts";
 const maxStepBytes = 1 << 20;
 const maxStepGrams = 1 << 14;
 
+/** What a step came to. */
+export interface Step {
+  /** How many messages it indexed. */
+  readonly messages: number;
+  readonly hasMore: boolean;
+}
+
 /** Indexes through the one connection that writes. */
 export class Indexer {
   readonly #db: DatabaseSync;
@@ -37,7 +44,8 @@ export class Indexer {
     this.#db = db;
     // octet_length() reads no text: it is known before it.
     this.#nextStep = db.prepare(
-      `SELECT min(seq) AS first, max(seq) AS last
+      `SELECT min(seq) AS first, max(seq) AS last,
+              (SELECT max(seq) FROM messages) AS newest
          FROM (SELECT seq, sum(bytes) OVER (
                         ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING
                                               AND 1 PRECEDING) AS bytes_before
@@ -82,26 +90,24 @@ export class Indexer {
 
   /**
    * Indexes the next messages, at most so many, in a transaction of its own.
-   *
-   * @returns How many: 0 if all are indexed.
    */
-  index(maxMessages: number): number {
+  index(maxMessages: number): Step {
     // Mostly there is nothing to do: that takes no lock.
-    if (this.#nextStep.get(1)!.last === null) return 0;
+    const nothing = { messages: 0, hasMore: false };
+    if (this.#nextStep.get(1)!.last === null) return nothing;
     return transaction(this.#db, "IMMEDIATE", () => {
       // Under the lock, since another process may have indexed these meanwhile.
-      const { first, last } = this.#nextStep.get(maxMessages)!;
-      if (last === null) return 0;
+      const { first, last, newest } = this.#nextStep.get(maxMessages)!;
+      if (last === null) return nothing;
       const rows = this.#texts.all(first, last);
       const { grams, size } = countGrams(
         rows.map(({ text }) => text as string),
         maxStepGrams,
       );
-      for (const statement of this.#derive) {
-        statement.run(first, rows[size - 1].seq);
-      }
+      const { seq: end } = rows[size - 1];
+      for (const statement of this.#derive) statement.run(first, end);
       for (const [gram, messages] of grams) this.#addGram.run(gram, messages);
-      return size;
+      return { messages: size, hasMore: end !== newest };
     });
   }
 }

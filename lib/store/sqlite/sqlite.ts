@@ -33,12 +33,17 @@ const maxWaitingRows = 10_000;
 const maxWaitingPayloadChars = 64 << 20;
 /** How many rows one transaction takes, or one delivery: about 50 ms of work. */
 const maxBatchRows = 2_000;
-/** After so many rows the messages are indexed: for some 20 ms. */
-const indexEveryRows = 1024;
+/** When so many messages are not indexed, each commit is followed by a step: 20 ms. */
+const maxUnindexed = 1024;
 /** So many are indexed at once: more than came since the last time, to catch up. */
-const indexStepMessages = 2 * indexEveryRows;
-/** Otherwise so often: what another process stored is found that way as well. */
+const indexStepMessages = 2 * maxUnindexed;
+/** A step is due so often anyway: what another process stored is found that way. */
 const indexIntervalMs = 1000;
+/**
+ * When nothing else is to do there is at least this between two steps, or as long
+ * as the last one took: other processes look for the lock every 100 ms or less.
+ */
+const minIndexPauseMs = 30;
 /**
  * After so much the log is written back. A row adds some pages to it besides its
  * payload.
@@ -68,12 +73,9 @@ export class SqliteStore implements Store {
   #checkpointer?: Connection;
   #isCheckpointing = false;
   #charsSinceCheckpoint = 0;
-  #rowsSinceIndex = 0;
-  #isIndexing = false;
-  readonly #indexTimer = setInterval(
-    () => this.#indexWhileIdle(),
-    indexIntervalMs,
-  );
+  /** How many messages of its own are not indexed. */
+  #unindexed = 0;
+  #indexTimer?: ReturnType<typeof setTimeout>;
   /** Why the store can't be used, or `null` when it can. */
   #problem: StoreUnavailable | null = new StoreUnavailable("opening");
   #closing = false;
@@ -96,6 +98,7 @@ export class SqliteStore implements Store {
     this.#path = path;
     this.#onState = onState;
     this.#open();
+    this.#indexLater(indexIntervalMs);
   }
 
   insert(delivery: Delivery): Promise<Inserted> {
@@ -176,7 +179,7 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     this.#closing = true;
     clearTimeout(this.#reopenTimer);
-    clearInterval(this.#indexTimer);
+    clearTimeout(this.#indexTimer);
     if (this.#committing) {
       await new Promise<void>((resolve) => this.#onDrained = resolve);
     }
@@ -202,7 +205,7 @@ export class SqliteStore implements Store {
           batch.map(({ delivery }) => delivery),
         );
         batch.forEach(({ resolve }, index) => resolve(inserted[index]));
-        await this.#keepUp(batch);
+        await this.#keepUp(batch, inserted);
       } catch (error) {
         // What came meanwhile fails with it: it has waited as long, and a second
         // attempt would make it wait for another timeout.
@@ -217,33 +220,58 @@ export class SqliteStore implements Store {
   }
 
   /** Indexes and starts a checkpoint when there is enough for them. */
-  async #keepUp(batch: readonly Waiting[]): Promise<void> {
+  async #keepUp(
+    batch: readonly Waiting[],
+    inserted: readonly Inserted[],
+  ): Promise<void> {
+    let logChars = 0;
     for (const { rows, payloadChars } of batch) {
-      this.#rowsSinceIndex += rows;
-      this.#charsSinceCheckpoint += rows * logCharsPerRow + payloadChars;
+      logChars += rows * logCharsPerRow + payloadChars;
     }
-    if (this.#charsSinceCheckpoint >= checkpointChars) this.#checkpoint();
-    if (this.#rowsSinceIndex >= indexEveryRows) await this.#index();
+    this.#addToLog(logChars);
+    for (const { newMessages } of inserted) this.#unindexed += newMessages;
+    if (this.#unindexed >= maxUnindexed) await this.#index();
   }
 
-  /** @returns Whether there may be more to index. */
+  /** @returns Whether there is more to index. */
   async #index(): Promise<boolean> {
-    this.#rowsSinceIndex = 0;
     try {
-      return await this.#writer!.call("index", indexStepMessages) > 0;
+      const { messages, hasMore } = await this.#writer!.call(
+        "index",
+        indexStepMessages,
+      );
+      this.#unindexed = hasMore ? Math.max(0, this.#unindexed - messages) : 0;
+      this.#addToLog(messages * logCharsPerRow);
+      return hasMore;
     } catch {
       // What is wrong with the database the next batch finds out, and what was not
-      // indexed the next step indexes.
+      // indexed a later step indexes.
+      this.#unindexed = 0;
       return false;
     }
   }
 
+  #indexLater(delayMs: number): void {
+    this.#indexTimer = setTimeout(() => this.#indexOnTime(), delayMs);
+  }
+
   /** A delivery that arrives meanwhile waits for one step at most. */
-  async #indexWhileIdle(): Promise<void> {
-    if (this.#problem !== null || this.#isIndexing) return;
-    this.#isIndexing = true;
-    while (!this.#committing && await this.#index());
-    this.#isIndexing = false;
+  async #indexOnTime(): Promise<void> {
+    const startMs = performance.now();
+    const hasMore = this.#problem === null && await this.#index();
+    if (this.#closing) return;
+    const tookMs = performance.now() - startMs;
+    this.#indexLater(
+      hasMore && !this.#committing
+        ? Math.max(minIndexPauseMs, tookMs)
+        : indexIntervalMs,
+    );
+  }
+
+  /** Starts a checkpoint when there is enough in the log for it. */
+  #addToLog(chars: number): void {
+    this.#charsSinceCheckpoint += chars;
+    if (this.#charsSinceCheckpoint >= checkpointChars) this.#checkpoint();
   }
 
   /**

@@ -97,12 +97,15 @@ const operations = {
     return writer.insert(batch);
   },
   index(maxMessages: number) {
-    // What is indexed is on disk already; the index is, after the next delivery.
-    db!.exec("PRAGMA synchronous = NORMAL");
+    // What is indexed is on disk already; the index is, after the next delivery,
+    // which is not to wait for a lock twice.
+    db!.exec("PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0");
     try {
       return indexer.index(maxMessages);
     } finally {
-      db!.exec("PRAGMA synchronous = FULL");
+      db!.exec(
+        `PRAGMA synchronous = FULL; PRAGMA busy_timeout = ${busyTimeoutMs}`,
+      );
     }
   },
   /** Brings the log's pages into the database file, as far as nobody reads older ones. */

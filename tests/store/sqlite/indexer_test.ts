@@ -223,14 +223,15 @@ function check(
   );
 }
 
-Deno.test("Indexer.index() indexes so many messages at a time and tells how many", () => {
+Deno.test("Indexer.index() indexes so many messages at a time and tells whether there are more", () => {
   using database = new LivingDatabase();
-  assert.equal(database.indexer.index(2), 0);
+  const nothing = { messages: 0, hasMore: false };
+  assert.deepEqual(database.indexer.index(2), nothing);
   const messages = ["a", "b", "c"].map((message_id) => message({ message_id }));
   database.writer.insert([{ messages, events: [] }]);
-  assert.equal(database.indexer.index(2), 2);
-  assert.equal(database.indexer.index(2), 1);
-  assert.equal(database.indexer.index(2), 0);
+  assert.deepEqual(database.indexer.index(2), { messages: 2, hasMore: true });
+  assert.deepEqual(database.indexer.index(2), { messages: 1, hasMore: false });
+  assert.deepEqual(database.indexer.index(2), nothing);
 });
 
 Deno.test("Indexer.index() indexes fewer messages at a time when their texts are long", () => {
@@ -243,8 +244,8 @@ Deno.test("Indexer.index() indexes fewer messages at a time when their texts are
     })
   );
   database.writer.insert([{ messages, events: [] }]);
-  let steps = 0;
-  while (database.indexer.index(100) > 0) steps++;
+  let steps = 1;
+  while (database.indexer.index(100).hasMore) steps++;
   assert.equal(steps, 3);
   const { total } = database.reader.listMessages({ q: "xx3" }, 1, 0);
   assert.equal(total, 1);
@@ -265,7 +266,7 @@ Deno.test("Indexer.index() indexes fewer messages at a time when their texts hol
     })
   );
   database.writer.insert([{ messages, events: [] }]);
-  const index = () => database.indexer.index(100);
+  const index = () => database.indexer.index(100).messages;
   assert.deepEqual([index(), index(), index(), index()], [3, 3, 2, 0]);
   const { total } = database.reader.listMessages({ q: "\u4e01\u4e02" }, 1, 0);
   assert.equal(total, 1);
@@ -284,7 +285,7 @@ Deno.test("Indexer.index() indexes nothing twice when another process is faster"
     if (sql === "BEGIN IMMEDIATE") other.index(2);
     exec(sql);
   };
-  assert.equal(indexer.index(2), 1);
+  assert.deepEqual(indexer.index(2), { messages: 1, hasMore: false });
   assert.equal(new Reader(db).stats().total_messages, 3);
   assert.equal(new Reader(db).listMessages({ q: "a" }, 1, 0).total, 1);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
+import type { DeliveredMessage } from "../../../lib/message.ts";
 import { SqliteStore } from "../../../lib/store/sqlite/sqlite.ts";
 import { message } from "../../harness.ts";
 import { version1 } from "./version1.ts";
@@ -18,11 +19,24 @@ async function openStore(path: string): Promise<SqliteStore> {
   return store;
 }
 
-function delivery(payload: string | null = null) {
-  return {
-    messages: [{ ...message(), type: "text", contact_name: null, payload }],
-    events: [],
-  };
+function delivery(fields: Partial<DeliveredMessage> = {}) {
+  const defaults = { type: "text", contact_name: null, payload: null };
+  return { messages: [{ ...message(), ...defaults, ...fields }], events: [] };
+}
+
+/** Makes a database of version 1 with texts of one sender. */
+function makeOldDatabase(path: string, texts: readonly string[]): void {
+  const db = new DatabaseSync(path);
+  db.exec(version1);
+  const insert = db.prepare(
+    `INSERT INTO messages
+       (message_id, from_msisdn, to_msisdn, ts, ts_ms, text, created_at)
+     VALUES (?, '+1', '+2', '2025-01-15T10:00:00Z', 1736935200000, ?, '')`,
+  );
+  db.exec("BEGIN");
+  texts.forEach((text, n) => insert.run(`old ${n}`, text));
+  db.exec("COMMIT");
+  db.close();
 }
 
 /** How many messages of a store that runs, or has run, are indexed. */
@@ -41,7 +55,7 @@ Deno.test("SqliteStore.insert() keeps the log bounded when deliveries never paus
   const store = await openStore(path);
   // Without checkpoints the log would take what all of this takes: 240 MB.
   const payload = "x".repeat(megabyte);
-  const deliver = () => store.insert(delivery(payload));
+  const deliver = () => store.insert(delivery({ payload }));
   const waiting = Array.from({ length: 8 }, deliver);
   for (let delivered = 8; delivered < 240; delivered++) {
     await waiting.shift();
@@ -74,20 +88,26 @@ Deno.test("SqliteStore.insert() indexes in step with what it stores when deliver
   await Deno.remove(dir, { recursive: true });
 });
 
+Deno.test("SqliteStore.insert() indexes in step with long texts as well", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/app.db`;
+  const store = await openStore(path);
+  // A step takes 256 of them.
+  const text = "x".repeat(4096);
+  let stored = 0;
+  await Promise.all(Array.from({ length: 64 }, async () => {
+    for (; stored < 3000; stored++) await store.insert(delivery({ text }));
+  }));
+  const indexed = indexedCount(path);
+  await store.close();
+  assert(stored - indexed < 1500, `${stored} stored, ${indexed} indexed`);
+  await Deno.remove(dir, { recursive: true });
+});
+
 Deno.test("SqliteStore indexes the rest when it is idle, and what an older version stored when it is opened", async () => {
   const dir = await Deno.makeTempDir();
   const path = `${dir}/app.db`;
-  const old = new DatabaseSync(path);
-  old.exec(version1);
-  const insert = old.prepare(
-    `INSERT INTO messages
-       (message_id, from_msisdn, to_msisdn, ts, ts_ms, text, created_at)
-     VALUES (?, '+1', '+2', '2025-01-15T10:00:00Z', 1736935200000, 'Hello', '')`,
-  );
-  old.exec("BEGIN");
-  for (let n = 0; n < 5000; n++) insert.run(`old ${n}`);
-  old.exec("COMMIT");
-  old.close();
+  makeOldDatabase(path, Array(5000).fill("Hello"));
   const store = await openStore(path);
   // Both are answered, whether anything is indexed or not.
   assert.deepEqual(await store.insert(delivery()), {
@@ -100,5 +120,38 @@ Deno.test("SqliteStore indexes the rest when it is idle, and what an older versi
   assert.equal((await store.stats()).total_messages, 5001);
   assert.equal((await store.listMessages({ from: "+1" }, 1, 0)).total, 5000);
   await store.close();
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteStore leaves the lock to others and keeps the log short while it catches up", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/app.db`;
+  const messages = 12_000;
+  makeOldDatabase(
+    path,
+    Array.from(
+      { length: messages },
+      (_, n) => Array.from({ length: 20 }, (_, k) => (n + k) ** 3).join(" "),
+    ),
+  );
+  const store = await openStore(path);
+  const other = new DatabaseSync(path);
+  let free = 0;
+  let held = 0;
+  while (indexedCount(path) < messages) {
+    try {
+      other.exec("BEGIN IMMEDIATE; ROLLBACK");
+      free++;
+    } catch {
+      held++;
+    }
+    await delay(10);
+  }
+  other.close();
+  // All of it in one log would be three times as much.
+  const { size } = await Deno.stat(`${path}-wal`);
+  await store.close();
+  assert(size < 24 * megabyte, `${size} bytes`);
+  assert(free > held / 4, `free ${free} times, held ${held} times`);
   await Deno.remove(dir, { recursive: true });
 });
