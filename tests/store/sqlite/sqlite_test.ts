@@ -123,7 +123,7 @@ Deno.test("SqliteStore indexes the rest when it is idle, and what an older versi
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("SqliteStore leaves the lock to others and keeps the log short while it catches up", async () => {
+Deno.test("SqliteStore leaves the lock to others while it catches up", async () => {
   const dir = await Deno.makeTempDir();
   const path = `${dir}/app.db`;
   const messages = 12_000;
@@ -148,10 +148,7 @@ Deno.test("SqliteStore leaves the lock to others and keeps the log short while i
     await delay(10);
   }
   other.close();
-  // All of it in one log would be three times as much.
-  const { size } = await Deno.stat(`${path}-wal`);
   await store.close();
-  assert(size < 24 * megabyte, `${size} bytes`);
   assert(free > held / 4, `free ${free} times, held ${held} times`);
   await Deno.remove(dir, { recursive: true });
 });
