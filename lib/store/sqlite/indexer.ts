@@ -10,11 +10,7 @@
  */
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { foldedText } from "./fold.ts";
-import { countGrams } from "./grams.ts";
-import { dayMs, minuteMs, startOf } from "./periods.ts";
-import { indexedText } from "./search.ts";
-import { senderHour } from "./sender_hours.ts";
+import { Contribution } from "./contribution.ts";
 import { transaction } from "./transaction.ts";
 
 /**
@@ -35,10 +31,8 @@ export interface Step {
 export class Indexer {
   readonly #db: DatabaseSync;
   readonly #nextStep: StatementSync;
-  readonly #texts: StatementSync;
-  /** Each takes the numbers of the step's first and last message. */
-  readonly #derive: readonly StatementSync[];
-  readonly #addGram: StatementSync;
+  readonly #contribution: Contribution;
+  readonly #setIndexed: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -54,38 +48,8 @@ export class Indexer {
                         ORDER BY seq LIMIT ?))
         WHERE coalesce(bytes_before, 0) < ${maxStepBytes}`,
     );
-    const step = "messages WHERE seq BETWEEN ?1 AND ?2";
-    this.#texts = db.prepare(
-      `SELECT seq, coalesce(${foldedText.text}, '') AS text
-         FROM ${step} ORDER BY seq`,
-    );
-    const addPeriods = (lengthMs: number) =>
-      `INSERT INTO periods
-         SELECT ${lengthMs}, ${startOf(lengthMs).text} AS start_ms, count(*)
-           FROM ${step} GROUP BY start_ms
-         ON CONFLICT DO UPDATE SET messages = messages + excluded.messages`;
-    this.#derive = [
-      // Before the senders themselves: which of them are new?
-      `UPDATE totals SET
-         messages = messages + (SELECT count(*) FROM ${step}),
-         senders = senders + (
-           SELECT count(DISTINCT from_msisdn) FROM ${step}
-              AND from_msisdn NOT IN (SELECT from_msisdn FROM senders)),
-         indexed_seq = ?2`,
-      `INSERT INTO senders
-         SELECT from_msisdn, count(*) FROM ${step} GROUP BY from_msisdn
-         ON CONFLICT DO UPDATE SET count = count + excluded.count`,
-      `INSERT INTO sender_hours (rowid, term)
-         SELECT seq, ${senderHour.text} FROM ${step}`,
-      addPeriods(minuteMs),
-      addPeriods(dayMs),
-      `INSERT INTO search (rowid, text)
-         SELECT seq, ${indexedText.text} FROM ${step} AND text IS NOT NULL`,
-    ].map((sql) => db.prepare(sql));
-    this.#addGram = db.prepare(
-      `INSERT INTO grams VALUES (?, ?)
-       ON CONFLICT DO UPDATE SET messages = messages + excluded.messages`,
-    );
+    this.#contribution = new Contribution(db, "in");
+    this.#setIndexed = db.prepare("UPDATE totals SET indexed_seq = ?");
   }
 
   /**
@@ -99,15 +63,13 @@ export class Indexer {
       // Under the lock, since another process may have indexed these meanwhile.
       const { first, last, newest } = this.#nextStep.get(maxMessages)!;
       if (last === null) return nothing;
-      const rows = this.#texts.all(first, last);
-      const { grams, size } = countGrams(
-        rows.map(({ text }) => text as string),
+      const { messages, lastSeq } = this.#contribution.count(
+        first as number,
+        last as number,
         maxStepGrams,
       );
-      const { seq: end } = rows[size - 1];
-      for (const statement of this.#derive) statement.run(first, end);
-      for (const [gram, messages] of grams) this.#addGram.run(gram, messages);
-      return { messages: size, hasMore: end !== newest };
+      this.#setIndexed.run(lastSeq);
+      return { messages, hasMore: lastSeq !== newest };
     });
   }
 }
