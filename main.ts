@@ -57,6 +57,7 @@ Environment:
                   WEBHOOK_SECRET_FILE and so on
   DATABASE_URL    sqlite:////absolute/path.db, sqlite:///relative/path.db or
                   sqlite:///:memory: (default: sqlite:////data/app.db)
+  RETENTION_DAYS  What arrived more days ago is deleted (default: never)
   LOG_LEVEL       DEBUG, INFO, WARNING or ERROR (default: INFO)
   HOST, PORT      Where to listen (default: 0.0.0.0, 8000)
 

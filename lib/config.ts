@@ -16,6 +16,8 @@ export interface Config {
   readonly secrets: Secrets;
   /** Where SQLite keeps its data: a file's path, or `:memory:`. */
   readonly databasePath: string;
+  /** Rows that arrived more days ago are deleted; `Infinity` keeps them for ever. */
+  readonly retentionDays: number;
   readonly logLevel: LogLevel;
   /** The host name or address to listen on. */
   readonly host: string;
@@ -97,6 +99,12 @@ export function readConfig(
       "sqlite:////absolute/path.db, sqlite:///relative/path.db or sqlite:///:memory:",
       parseDatabaseUrl,
     ),
+    retentionDays: read(
+      "RETENTION_DAYS",
+      "",
+      "an integer from 1 to 9999999",
+      parseRetentionDays,
+    ),
     logLevel: read("LOG_LEVEL", "INFO", logLevels.join(", "), parseLogLevel),
     host: read("HOST", "0.0.0.0", "an IP address or a host name", parseHost),
     port: read("PORT", "8000", "an integer from 1 to 65535", parsePort),
@@ -126,6 +134,11 @@ function readSecretFile(path: string): string {
 
 function parseDatabaseUrl(value: string): string | undefined {
   return /^sqlite:\/\/\/([^\0]+)$/.exec(value)?.[1];
+}
+
+function parseRetentionDays(value: string): number | undefined {
+  if (value === "") return Infinity;
+  return /^[1-9]\d{0,6}$/.test(value) ? Number(value) : undefined;
 }
 
 function parseLogLevel(value: string): LogLevel | undefined {

@@ -11,6 +11,7 @@ import { missingSecrets } from "../providers/providers.ts";
 import { type Server, startServer } from "../server.ts";
 import { importKey, sign } from "../signature.ts";
 import { SqliteStore } from "../store/sqlite/sqlite.ts";
+import type { StoreUnavailable } from "../store/store.ts";
 import type { Command } from "./command.ts";
 import { exampleMessage } from "./example.ts";
 
@@ -64,14 +65,19 @@ async function serve(
 ): Promise<number> {
   const log = new Log(config.logLevel);
   const firstSignal = listenForSignals(log);
-  const store = new SqliteStore(config.databasePath, (problem) => {
+  const onState = (problem: StoreUnavailable | null) => {
     if (problem === null) {
       log.write("INFO", { message: "database open" });
     } else {
       const { message, reason, detail } = problem;
       log.write("ERROR", { message, reason, reason_detail: detail });
     }
-  });
+  };
+  const store = new SqliteStore(
+    config.databasePath,
+    onState,
+    config.retentionDays,
+  );
   for (const message of missingSecrets(config.secrets)) {
     log.write("ERROR", { message });
   }

@@ -31,7 +31,8 @@ export interface Page {
 
 /**
  * Reads all messages, then all events, that are there when it starts: each of
- * them once, whatever is stored meanwhile. Between two pages no transaction is
+ * them once, whatever is stored meanwhile, but for what is deleted as too old
+ * before its turn. Between two pages no transaction is
  * open, so that the server's log can be brought into the database file however
  * long it takes.
  *

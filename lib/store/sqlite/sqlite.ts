@@ -18,6 +18,7 @@ import {
   StoreUnavailable,
 } from "../store.ts";
 import { Connection } from "./connection.ts";
+import { dayMs } from "./periods.ts";
 import type { Role } from "./worker.ts";
 
 interface Waiting {
@@ -37,19 +38,31 @@ const maxBatchRows = 2_000;
 const maxUnindexed = 1024;
 /** So many are indexed at once: more than came since the last time, to catch up. */
 const indexStepMessages = 2 * maxUnindexed;
-/** A step is due so often anyway: what another process stored is found that way. */
-const indexIntervalMs = 1000;
+/**
+ * A step is due so often anyway (what another process stored is found that way),
+ * and when idle it is looked so often for something to delete.
+ */
+const stepIntervalMs = 1000;
 /**
  * When nothing else is to do there is at least this between two steps, or as long
  * as the last one took: other processes look for the lock every 100 ms or less.
  */
-const minIndexPauseMs = 30;
+const minStepPauseMs = 30;
 /**
  * After so much the log is written back. A row adds some pages to it besides its
- * payload.
+ * payload, and a step of indexing or deleting some for each of its rows.
  */
 const checkpointChars = 32 << 20;
 const logCharsPerRow = 8 << 10;
+const logCharsPerStep = 2 << 20;
+/** A log that is longer could not be started over lately, for reads without a gap. */
+const maxLogBytes = 128 << 20;
+/** How often old rows are deleted and the tables' shapes are looked at. */
+const upkeepIntervalMs = 3_600_000;
+/** Deleting gets this part of the writer's time while deliveries never pause. */
+const deletionShare = 1 / 4;
+/** How long after a failure the next step is tried. */
+const deletionRetryMs = 1000;
 /** How long after a failed attempt the database is tried again. */
 const reopenDelayMs = 1000;
 /** How long `ping()` waits for an answer. */
@@ -75,7 +88,18 @@ export class SqliteStore implements Store {
   #charsSinceCheckpoint = 0;
   /** How many messages of its own are not indexed. */
   #unindexed = 0;
-  #indexTimer?: ReturnType<typeof setTimeout>;
+  /** The last search, and the one that is being done. */
+  #lastSearch: Promise<unknown> = Promise.resolve();
+  #currentSearch: Promise<unknown> = Promise.resolve();
+  /** Pending while no search may begin. */
+  #searchPause?: Promise<void>;
+  /** Rows that arrived longer ago are deleted. */
+  readonly #retentionMs: number;
+  #isDeleting = false;
+  /** When the next step of deleting may begin, on the clock of `performance`. */
+  #nextDeletionMs = 0;
+  #stepTimer?: ReturnType<typeof setTimeout>;
+  readonly #upkeepTimer = setInterval(() => this.#upkeep(), upkeepIntervalMs);
   /** Why the store can't be used, or `null` when it can. */
   #problem: StoreUnavailable | null = new StoreUnavailable("opening");
   #closing = false;
@@ -90,15 +114,18 @@ export class SqliteStore implements Store {
    * @param path The database file, or `:memory:`.
    * @param onState Told whenever the store becomes usable (`null`), or unusable
    * for another reason than before.
+   * @param retentionDays Rows that arrived longer ago are deleted.
    */
   constructor(
     path: string,
     onState: (problem: StoreUnavailable | null) => void,
+    retentionDays = Infinity,
   ) {
     this.#path = path;
     this.#onState = onState;
+    this.#retentionMs = retentionDays * dayMs;
     this.#open();
-    this.#indexLater(indexIntervalMs);
+    this.#stepLater(stepIntervalMs);
   }
 
   insert(delivery: Delivery): Promise<Inserted> {
@@ -125,14 +152,12 @@ export class SqliteStore implements Store {
     limit: number,
     offset: number,
   ): Promise<Page<Message>> {
+    const list = (connection: Connection | undefined) =>
+      this.#usable(connection).call("listMessages", filter, limit, offset);
     const isCheap = (filter.q ?? filter.type) === undefined;
-    const connection = isCheap ? this.#reader : this.#searcher;
-    return await this.#usable(connection).call(
-      "listMessages",
-      filter,
-      limit,
-      offset,
-    );
+    return await (isCheap
+      ? list(this.#reader)
+      : this.#search(() => list(this.#searcher)));
   }
 
   async getMessage(messageId: string): Promise<MessageDetails | undefined> {
@@ -144,11 +169,8 @@ export class SqliteStore implements Store {
     limit: number,
     offset: number,
   ): Promise<Page<StoredEvent>> {
-    return await this.#usable(this.#searcher).call(
-      "listEvents",
-      filter,
-      limit,
-      offset,
+    return await this.#search(() =>
+      this.#usable(this.#searcher).call("listEvents", filter, limit, offset)
     );
   }
 
@@ -179,7 +201,8 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     this.#closing = true;
     clearTimeout(this.#reopenTimer);
-    clearTimeout(this.#indexTimer);
+    clearTimeout(this.#stepTimer);
+    clearInterval(this.#upkeepTimer);
     if (this.#committing) {
       await new Promise<void>((resolve) => this.#onDrained = resolve);
     }
@@ -219,7 +242,19 @@ export class SqliteStore implements Store {
     this.#onDrained?.();
   }
 
-  /** Indexes and starts a checkpoint when there is enough for them. */
+  /** Has one search follow the other, so that none begins during a pause. */
+  #search<T>(search: () => Promise<T>): Promise<T> {
+    const result = this.#lastSearch.then(async () => {
+      if (this.#searchPause !== undefined) await this.#searchPause;
+      const result = search();
+      this.#currentSearch = result;
+      return await result;
+    });
+    this.#lastSearch = result.catch(() => {});
+    return result;
+  }
+
+  /** Indexes, deletes and starts a checkpoint when it is time for them. */
   async #keepUp(
     batch: readonly Waiting[],
     inserted: readonly Inserted[],
@@ -231,6 +266,7 @@ export class SqliteStore implements Store {
     this.#addToLog(logChars);
     for (const { newMessages } of inserted) this.#unindexed += newMessages;
     if (this.#unindexed >= maxUnindexed) await this.#index();
+    if (performance.now() >= this.#nextDeletionMs) await this.#deleteOld();
   }
 
   /** @returns Whether there is more to index. */
@@ -251,21 +287,53 @@ export class SqliteStore implements Store {
     }
   }
 
-  #indexLater(delayMs: number): void {
-    this.#indexTimer = setTimeout(() => this.#indexOnTime(), delayMs);
+  /**
+   * Takes a step of the pass that deletes old rows, if there is one.
+   *
+   * @returns Whether there may be more to delete.
+   */
+  async #deleteOld(): Promise<boolean> {
+    if (!this.#isDeleting) return false;
+    const startMs = performance.now();
+    try {
+      this.#isDeleting = await this.#writer!.call(
+        "deleteOld",
+        Date.now() - this.#retentionMs,
+      );
+      this.#addToLog(logCharsPerStep);
+      const endMs = performance.now();
+      this.#nextDeletionMs = endMs +
+        (endMs - startMs) * (1 / deletionShare - 1);
+      return this.#isDeleting;
+    } catch {
+      this.#nextDeletionMs = startMs + deletionRetryMs;
+      return false;
+    }
+  }
+
+  #stepLater(delayMs: number): void {
+    this.#stepTimer = setTimeout(() => this.#stepOnTime(), delayMs);
   }
 
   /** A delivery that arrives meanwhile waits for one step at most. */
-  async #indexOnTime(): Promise<void> {
+  async #stepOnTime(): Promise<void> {
     const startMs = performance.now();
-    const hasMore = this.#problem === null && await this.#index();
+    const hasMore = this.#problem === null &&
+      (await this.#index() || !this.#committing && await this.#deleteOld());
     if (this.#closing) return;
     const tookMs = performance.now() - startMs;
-    this.#indexLater(
+    this.#stepLater(
       hasMore && !this.#committing
-        ? Math.max(minIndexPauseMs, tookMs)
-        : indexIntervalMs,
+        ? Math.max(minStepPauseMs, tookMs)
+        : stepIntervalMs,
     );
+  }
+
+  #upkeep(): void {
+    if (this.#problem !== null) return;
+    this.#isDeleting = this.#retentionMs < Infinity;
+    // Plans are good without it.
+    this.#writer!.call("optimize").catch(() => {});
   }
 
   /** Starts a checkpoint when there is enough in the log for it. */
@@ -276,21 +344,43 @@ export class SqliteStore implements Store {
 
   /**
    * Keeps the log short. SQLite starts it over when all of it is in the database
-   * file; under constant load that is never so when a checkpoint beside the writer
-   * ends, so the writer itself does the last, small part.
+   * file and nobody reads it; under constant load that is never so when a
+   * checkpoint beside the writer ends, so the writer itself does the last, small
+   * part. Searches without a gap would keep it from that as well: when the log has
+   * become long, the next ones wait for it.
    */
   async #checkpoint(): Promise<void> {
     if (this.#isCheckpointing) return;
     this.#isCheckpointing = true;
     this.#charsSinceCheckpoint = 0;
     try {
-      await this.#checkpointer?.call("checkpoint");
-      await this.#checkpointer?.call("checkpoint");
-      await this.#writer?.call("checkpoint");
+      const logBytes = await this.#checkpointer?.call("checkpoint") ?? 0;
+      if (logBytes > maxLogBytes) {
+        await this.#betweenSearches(async () => {
+          await this.#checkpointer?.call("checkpoint");
+          await this.#writer?.call("restartLog");
+        });
+      } else {
+        await this.#checkpointer?.call("checkpoint");
+        await this.#writer?.call("checkpoint");
+      }
     } catch {
       // The next checkpoint does its work.
     }
     this.#isCheckpointing = false;
+  }
+
+  /** Does something when the current search has ended, before the next one begins. */
+  async #betweenSearches(work: () => Promise<void>): Promise<void> {
+    const pause = Promise.withResolvers<void>();
+    this.#searchPause = pause.promise;
+    await this.#currentSearch.catch(() => {});
+    try {
+      await work();
+    } finally {
+      this.#searchPause = undefined;
+      pause.resolve();
+    }
   }
 
   #nextBatch(): Waiting[] {
@@ -318,7 +408,9 @@ export class SqliteStore implements Store {
           this.#connect("checkpointer"),
         ]);
       }
-      if (!this.#closing) this.#setProblem(null);
+      if (this.#closing) return;
+      this.#setProblem(null);
+      this.#upkeep();
     } catch (error) {
       this.#reopenLater(error as StoreUnavailable);
     }

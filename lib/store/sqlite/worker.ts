@@ -17,7 +17,9 @@ import {
 } from "../store.ts";
 import { asUnavailable } from "./errors.ts";
 import { Indexer } from "./indexer.ts";
+import { optimize } from "./optimize.ts";
 import { Reader } from "./reader.ts";
+import { Retention } from "./retention.ts";
 import { migrate } from "./schema.ts";
 import { Writer } from "./writer.ts";
 
@@ -25,6 +27,12 @@ import { Writer } from "./writer.ts";
 const busyTimeoutMs = 2500;
 /** The pages that are written to are all over the tables. */
 const cacheKib = 64 << 10;
+/** A log that was longer is cut to this when it is started over. */
+const keptLogBytes = 128 << 20;
+/** How long a start of the log waits for reads, which hold it up for a moment. */
+const restartTimeoutMs = 10;
+const pageBytes = 4096;
+const pageHeaderBytes = 24;
 
 /** What a connection is for. */
 export type Role = "writer" | "reader" | "checkpointer";
@@ -34,6 +42,7 @@ let file: { readonly path: string; readonly identity: string } | undefined;
 let reader: Reader;
 let writer: Writer;
 let indexer: Indexer;
+let retention: Retention;
 
 function open(path: string, role: Role): void {
   db = new DatabaseSync(path, { readOnly: role === "reader" });
@@ -48,8 +57,10 @@ function open(path: string, role: Role): void {
       db.exec(`PRAGMA cache_size = -${cacheKib}; PRAGMA temp_store = MEMORY`);
       // A checkpoint syncs the database file: no delivery is to wait for that.
       db.exec("PRAGMA wal_autocheckpoint = 0");
+      db.exec(`PRAGMA journal_size_limit = ${keptLogBytes}`);
       writer = new Writer(db);
       indexer = new Indexer(db);
+      retention = new Retention(db);
     }
     reader = new Reader(db);
     reader.ping();
@@ -88,6 +99,22 @@ function close(): void {
   db = undefined;
 }
 
+/**
+ * Writes what may be lost in a power cut, to be done again: no delivery depends on
+ * it, and all of it is on disk after the next one, which is not to wait for a lock
+ * twice.
+ */
+function asUpkeep<T>(write: () => T): T {
+  db!.exec("PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0");
+  try {
+    return write();
+  } finally {
+    db!.exec(
+      `PRAGMA synchronous = FULL; PRAGMA busy_timeout = ${busyTimeoutMs}`,
+    );
+  }
+}
+
 /** What the worker can be asked to do. */
 const operations = {
   open,
@@ -96,21 +123,26 @@ const operations = {
     checkFile();
     return writer.insert(batch);
   },
-  index(maxMessages: number) {
-    // What is indexed is on disk already; the index is, after the next delivery,
-    // which is not to wait for a lock twice.
-    db!.exec("PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 0");
-    try {
-      return indexer.index(maxMessages);
-    } finally {
-      db!.exec(
-        `PRAGMA synchronous = FULL; PRAGMA busy_timeout = ${busyTimeoutMs}`,
-      );
-    }
+  index: (maxMessages: number) => asUpkeep(() => indexer.index(maxMessages)),
+  deleteOld: (oldestMs: number) => asUpkeep(() => retention.step(oldestMs)),
+  optimize: () => asUpkeep(() => optimize(db!)),
+  /**
+   * Brings the log's pages into the database file, as far as nobody reads older ones.
+   *
+   * @returns How long the log is, in bytes.
+   */
+  checkpoint(): number {
+    const { log } = db!.prepare("PRAGMA wal_checkpoint(PASSIVE)").get()!;
+    return Math.max(0, Number(log)) * (pageBytes + pageHeaderBytes);
   },
-  /** Brings the log's pages into the database file, as far as nobody reads older ones. */
-  checkpoint() {
-    db!.exec("PRAGMA wal_checkpoint(PASSIVE)");
+  /** Does that, and sees to it that the next write starts the log over. */
+  restartLog() {
+    db!.exec(`PRAGMA busy_timeout = ${restartTimeoutMs}`);
+    try {
+      db!.exec("PRAGMA wal_checkpoint(RESTART)");
+    } finally {
+      db!.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    }
   },
   ping() {
     checkFile();

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { DeliveredMessage } from "../../../lib/message.ts";
 import { Indexer } from "../../../lib/store/sqlite/indexer.ts";
 import { Reader } from "../../../lib/store/sqlite/reader.ts";
+import { Retention } from "../../../lib/store/sqlite/retention.ts";
 import { migrate } from "../../../lib/store/sqlite/schema.ts";
 import { Writer } from "../../../lib/store/sqlite/writer.ts";
 import { TempDatabase } from "./temp_database.ts";
@@ -11,6 +12,8 @@ import { listed, message } from "./test_store.ts";
 
 /** So few that larger results are read the other way in the same test. */
 const maxSortedHits = 8;
+/** So few that most passes take several steps. */
+const maxStepRows = 16;
 
 /** A database that goes through whatever a server's goes through. */
 class LivingDatabase implements Disposable {
@@ -19,6 +22,7 @@ class LivingDatabase implements Disposable {
   #connections: DatabaseSync[] = [];
   writer!: Writer;
   indexer!: Indexer;
+  retention!: Retention;
   reader!: Reader;
 
   constructor() {
@@ -40,6 +44,31 @@ class LivingDatabase implements Disposable {
     this.restart();
   }
 
+  /** The ids of the messages that are there, in the order they came. */
+  ids({ indexed = false } = {}): string[] {
+    const where = indexed
+      ? "WHERE seq <= (SELECT indexed_seq FROM totals)"
+      : "";
+    return this.#connections[0].prepare(
+      `SELECT message_id FROM messages ${where} ORDER BY seq`,
+    ).all().map(({ message_id }) => message_id as string);
+  }
+
+  /** What the index holds that belongs to no message. */
+  leftovers(): unknown[] {
+    return this.#connections[0].prepare(
+      `SELECT 'sender', from_msisdn FROM senders
+        WHERE from_msisdn NOT IN (SELECT from_msisdn FROM messages)
+       UNION ALL SELECT 'empty period', start_ms FROM periods
+        WHERE messages <= 0
+       UNION ALL SELECT 'gram', gram FROM grams WHERE messages <= 0
+       UNION ALL SELECT 'term', term FROM search_terms
+        WHERE doc NOT IN (SELECT seq FROM messages)
+       UNION ALL SELECT 'hour', term FROM sender_hour_terms
+        WHERE doc NOT IN (SELECT seq FROM messages)`,
+    ).all();
+  }
+
   [Symbol.dispose](): void {
     this.#close();
     Deno.removeSync(this.#dir, { recursive: true });
@@ -57,6 +86,7 @@ class LivingDatabase implements Disposable {
     this.#connections = [readOnly, db];
     this.writer = new Writer(db);
     this.indexer = new Indexer(db);
+    this.retention = new Retention(db, maxStepRows);
     this.reader = new Reader(readOnly, maxSortedHits);
   }
 
@@ -147,8 +177,23 @@ const query = fc.record({
     fc.nat({ max: 300 }),
   ),
 });
+/** The day on which rows arrive, or which they have to have arrived on to stay. */
+const day = fc.nat({ max: 9 });
+/** Now: what arrived later, by its own word, came when the clock was wrong. */
+const today = 8;
+const arrivalOf = (day: number) => Date.UTC(2025, 0, 1 + day);
 const step = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ insert: batch }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ insert: batch, day }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      keepFrom: day,
+      steps: fc.oneof(fc.nat({ max: 3 }), fc.constant(Infinity)),
+    }),
+  },
   {
     weight: 4,
     arbitrary: fc.record({ index: fc.integer({ min: 1, max: 60 }) }),
@@ -163,20 +208,40 @@ const step = fc.oneof(
   },
 );
 
-Deno.test("Reader answers like a plain scan, whatever was inserted, indexed, restarted, killed and asked", () => {
+Deno.test("Reader answers like a plain scan, whatever was inserted, indexed, deleted, restarted, killed and asked", () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 5, maxLength: 14 }), (steps) => {
       using database = new LivingDatabase();
       const stored = new Map<string, DeliveredMessage>();
+      const days = new Map<string, number>();
       for (const step of steps) {
         if ("insert" in step) {
           const messages = step.insert.map(message);
-          database.writer.insert([{ messages, events: [] }]);
+          const receivedAt = new Date(arrivalOf(step.day)).toISOString();
+          database.writer.insert([{ messages, events: [], receivedAt }]);
           for (const message of messages) {
-            if (!stored.has(message.message_id)) {
-              stored.set(message.message_id, message);
-            }
+            if (stored.has(message.message_id)) continue;
+            stored.set(message.message_id, message);
+            days.set(message.message_id, step.day);
           }
+        } else if ("keepFrom" in step) {
+          const isOld = (id: string) => days.get(id)! < step.keepFrom;
+          const indexed = new Set(database.ids({ indexed: true }));
+          const [oldestMs, nowMs] = [
+            arrivalOf(step.keepFrom),
+            arrivalOf(today),
+          ];
+          let isOver = false;
+          for (let n = 0; n < step.steps && !isOver; n++) {
+            isOver = !database.retention.step(oldestMs, nowMs);
+          }
+          const left = new Set(database.ids());
+          for (const id of Array.from(stored.keys())) {
+            if (left.has(id)) continue;
+            assert(isOld(id) && indexed.has(id), id);
+            stored.delete(id);
+          }
+          assert.deepEqual(database.leftovers(), []);
         } else if ("index" in step) {
           database.indexer.index(step.index);
         } else if ("restart" in step) {
@@ -191,6 +256,7 @@ Deno.test("Reader answers like a plain scan, whatever was inserted, indexed, res
             statsOf(ordered),
           );
           for (const query of step.ask) check(database.reader, ordered, query);
+          assert.equal(database.ids().length, stored.size);
         }
       }
     }),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 import type { DeliveredMessage } from "../../../lib/message.ts";
+import { migrate } from "../../../lib/store/sqlite/schema.ts";
 import { SqliteStore } from "../../../lib/store/sqlite/sqlite.ts";
 import { message } from "../../harness.ts";
 import { version1 } from "./version1.ts";
@@ -64,6 +65,72 @@ Deno.test("SqliteStore.insert() keeps the log bounded when deliveries never paus
   await Promise.all(waiting);
   const { size } = await Deno.stat(`${path}-wal`);
   assert(size < 160 * megabyte, `${size} bytes`);
+  await store.close();
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteStore keeps the log bounded when long reads never leave a gap", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/app.db`;
+  const db = new DatabaseSync(path);
+  db.exec("PRAGMA journal_mode = WAL");
+  migrate(db);
+  // To list the last one takes a look at all of them, far longer than a checkpoint.
+  db.exec(
+    `WITH RECURSIVE numbers (n) AS
+       (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 300000)
+     INSERT INTO events (event_id, kind, ts, ts_ms, payload, created_at)
+       SELECT 'event ' || n, iif(n = 300000, 'last', 'other'),
+              '2025-01-15T10:00:00Z', 1736935200000 + n, '{}', ''
+         FROM numbers`,
+  );
+  db.close();
+  const store = await openStore(path);
+  let isOver = false;
+  const readers = Array.from({ length: 4 }, async () => {
+    while (!isOver) {
+      const { total } = await store.listEvents({ kind: "last" }, 1, 0);
+      assert.equal(total, 1);
+    }
+  });
+  let largest = 0;
+  const payload = "x".repeat(megabyte);
+  const clients = Array.from({ length: 4 }, async () => {
+    for (let delivered = 0; delivered < 120; delivered++) {
+      await store.insert(delivery({ payload }));
+      const { size } = await Deno.stat(`${path}-wal`);
+      largest = Math.max(largest, size);
+    }
+  });
+  await Promise.all(clients);
+  isOver = true;
+  await Promise.all(readers);
+  // Without a gap it would take all that was delivered: 480 MB.
+  assert(largest < 320 * megabyte, `${largest} bytes`);
+  await store.close();
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteStore cuts a log that another process made long when that is over", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/app.db`;
+  const store = await openStore(path);
+  const payload = "x".repeat(megabyte);
+  await store.insert(delivery());
+  // As a backup does, that copies a large file.
+  const other = new DatabaseSync(path, { readOnly: true });
+  other.exec("BEGIN; SELECT * FROM messages");
+  const logSize = async () => (await Deno.stat(`${path}-wal`)).size;
+  while (await logSize() < 200 * megabyte) {
+    await store.insert(delivery({ payload }));
+  }
+  other.exec("COMMIT");
+  other.close();
+  let delivered = 0;
+  while (await logSize() > 130 * megabyte && delivered++ < 200) {
+    await store.insert(delivery({ payload }));
+  }
+  assert(delivered < 200, "the log stays long");
   await store.close();
   await Deno.remove(dir, { recursive: true });
 });
