@@ -13,11 +13,14 @@ import { indexedText } from "./search.ts";
 import { senderHour } from "./sender_hours.ts";
 
 /** The messages that are counted, by the numbers of the first and the last one. */
-const some = "messages WHERE seq BETWEEN ?1 AND ?2";
+const some = "messages WHERE seq BETWEEN :first AND :last";
 
 /** Counts messages in or out; the caller brings the transaction. */
 export class Contribution {
-  /** Each takes the numbers of the first and the last message. */
+  /**
+   * Each takes the numbers of the first and the last message, by name: Deno 2.4
+   * binds no parameters with numbers.
+   */
   readonly #statements: readonly StatementSync[];
   readonly #texts: StatementSync;
   /** Each takes a gram, and in how many of the messages it is. */
@@ -72,9 +75,9 @@ export class Contribution {
          FROM ${some} ORDER BY seq`,
     );
     this.#gramStatements = [
-      `INSERT INTO grams VALUES (?1, ${sign} ?2)
+      `INSERT INTO grams VALUES (?, ${sign} ?)
        ON CONFLICT DO UPDATE SET messages = messages + excluded.messages`,
-      ...(isIn ? [] : ["DELETE FROM grams WHERE gram = ?1 AND messages = 0"]),
+      ...(isIn ? [] : ["DELETE FROM grams WHERE gram = ? AND messages = 0"]),
     ].map((sql) => db.prepare(sql));
   }
 
@@ -90,13 +93,14 @@ export class Contribution {
     lastSeq: number,
     maxGrams = Infinity,
   ): { messages: number; lastSeq: number } {
-    const rows = this.#texts.all(firstSeq, lastSeq);
+    const rows = this.#texts.all({ first: firstSeq, last: lastSeq });
     const { grams, size } = countGrams(
       rows.map(({ text }) => text as string),
       maxGrams,
     );
     const end = size < rows.length ? rows[size - 1].seq as number : lastSeq;
-    for (const statement of this.#statements) statement.run(firstSeq, end);
+    const range = { first: firstSeq, last: end };
+    for (const statement of this.#statements) statement.run(range);
     const [change, drop] = this.#gramStatements;
     for (const [gram, messages] of grams) {
       change.run(gram, messages);
