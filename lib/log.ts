@@ -40,6 +40,8 @@ export class Log {
   readonly #sink: Sink;
   #pending = "";
   #dropped = 0;
+  /** How many of the dropped lines the log tells of. */
+  #toldDropped = 0;
   #brokeOff = false;
   #writing: Promise<void> | undefined;
   #endGathering?: () => void;
@@ -50,6 +52,11 @@ export class Log {
   constructor(level: LogLevel, sink: Sink = Deno.stdout) {
     this.#threshold = logLevels.indexOf(level);
     this.#sink = sink;
+  }
+
+  /** How many lines were dropped since the start. */
+  get droppedLines(): number {
+    return this.#dropped;
   }
 
   /** Adds a line, unless its level is below the log's. */
@@ -98,9 +105,9 @@ export class Log {
   async #writePending(): Promise<void> {
     while (this.#pending !== "") {
       await this.#gather();
-      if (this.#dropped > 0) {
-        const count = this.#dropped;
-        this.#dropped = 0;
+      const count = this.#dropped - this.#toldDropped;
+      if (count > 0) {
+        this.#toldDropped = this.#dropped;
         this.#add("WARNING", { message: "log lines dropped", count });
       }
       // A line that could be written only in part must not take in the next one.

@@ -13,16 +13,27 @@ import {
   type Service,
   unavailableResponse,
 } from "./handlers/handler.ts";
+import { findProblems } from "./handlers/health.ts";
 import { addWebhookMetrics } from "./handlers/webhook_metrics.ts";
 import type { Log, LogLevel } from "./log.ts";
-import { Counter, Histogram, Metrics } from "./metrics.ts";
+import {
+  Counter,
+  durationBuckets,
+  Histogram,
+  Metrics,
+  Reading,
+} from "./metrics.ts";
+import { addProcessMetrics } from "./process_metrics.ts";
 import { providers } from "./providers/providers.ts";
 import { matchRoute, routes } from "./routes.ts";
 import type { Verifier } from "./signature.ts";
 import { type Store, StoreUnavailable } from "./store/store.ts";
+import { addStoreMetrics } from "./store_metrics.ts";
 
 /** The `path` label of all requests that match no route. */
 const unmatchedPath = "unmatched";
+/** The `method` label of all requests that match no method of a route. */
+const unmatchedMethod = "other";
 
 const latencyBucketsMs = [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000];
 
@@ -67,9 +78,25 @@ export async function startServer(
       latencyBucketsMs,
     ),
   );
+  const durations = metrics.add(
+    "http_request_duration_seconds",
+    new Histogram(
+      "Time from a request's headers to its answer, by route and method.",
+      durationBuckets,
+      ["path", "method"],
+    ),
+  );
+  metrics.add(
+    "http_requests_in_flight",
+    new Reading("gauge", "Requests that are being answered.", () => inFlight),
+  );
   // Series that are there from the start have a rate from the first event on.
-  for (const path of routes.keys()) requests.add([path, "200"], 0);
+  for (const [path, methods] of routes) {
+    requests.add([path, "200"], 0);
+    for (const method of methods.keys()) durations.add([path, method]);
+  }
   requests.add([unmatchedPath, "404"], 0);
+  durations.add([unmatchedPath, unmatchedMethod]);
 
   let stopping = false;
   let isRefusing = false;
@@ -92,6 +119,29 @@ export async function startServer(
     isStopping: () => stopping,
     isRefusing: () => isRefusing,
   };
+
+  let isReady = false;
+  metrics.beforeText(async () => {
+    isReady = (await findProblems(service)).length === 0;
+  });
+  metrics.add(
+    "service_ready",
+    new Reading(
+      "gauge",
+      "Whether /health/ready says so.",
+      () => Number(isReady),
+    ),
+  );
+  addStoreMetrics(metrics, store);
+  metrics.add(
+    "log_lines_dropped_total",
+    new Reading(
+      "counter",
+      "Log lines dropped since nobody read them.",
+      () => log.droppedLines,
+    ),
+  );
+  addProcessMetrics(metrics);
 
   async function answer(request: Request): Promise<Response> {
     inFlight++;
@@ -125,8 +175,13 @@ export async function startServer(
     if (stopping) response.headers.set("connection", "close");
     const { status } = response;
     const durationMs = performance.now() - startMs;
-    requests.add([match?.route ?? unmatchedPath, `${status}`]);
+    const route = match?.route ?? unmatchedPath;
+    requests.add([route, `${status}`]);
     latencyMs.observe(durationMs);
+    durations.observe(durationMs / 1000, [
+      route,
+      handler === undefined ? unmatchedMethod : request.method,
+    ]);
     log.write(levelOf(status), {
       request_id: requestId,
       client_request_id: saneRequestId(request.headers.get("x-request-id")),

@@ -88,6 +88,7 @@ Deno.test("Log.write() drops and counts lines when the sink stalls, and never wa
   });
   log.write("INFO", { n: -1 });
   await started.promise;
+  assert.equal(log.droppedLines, 0);
   const padding = "x".repeat(1 << 20);
   for (let n = 0; n < 20; n++) log.write("INFO", { n, padding });
   stalled.resolve();
@@ -100,6 +101,7 @@ Deno.test("Log.write() drops and counts lines when the sink stalls, and never wa
   assert.equal(level, "WARNING");
   assert(kept.length >= 8, `${kept.length}`);
   assert.equal(kept.length + count, 20);
+  assert.equal(log.droppedLines, count);
 });
 
 Deno.test("Log.write() keeps to one line and round-trips when a value holds any code unit", async () => {

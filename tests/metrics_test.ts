@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { Counter, Histogram, Metrics } from "../lib/metrics.ts";
+import { Counter, Histogram, Metrics, Reading } from "../lib/metrics.ts";
 
-Deno.test("Metrics.text() gives HELP, TYPE and samples of every family when asked", () => {
+Deno.test("Metrics.text() gives HELP, TYPE and samples of every family when asked", async () => {
   const metrics = new Metrics();
   const requests = metrics.add(
     "http_requests_total",
@@ -14,7 +14,7 @@ Deno.test("Metrics.text() gives HELP, TYPE and samples of every family when aske
   requests.add(["/webhook", "200"]);
   latency.observe(12.5);
   assert.equal(
-    metrics.text(),
+    await metrics.text(),
     `# HELP http_requests_total HTTP requests.
 # TYPE http_requests_total counter
 http_requests_total{path="/webhook",status="200"} 1
@@ -92,4 +92,53 @@ Deno.test("Histogram.samples() gives cumulative buckets when there are many obse
     "n_sum 56",
     "n_count 5",
   ]);
+});
+
+Deno.test("Histogram.observe() counts apart what has different label values", () => {
+  const histogram = new Histogram("", [10], ["path", "method"]);
+  assert.deepEqual(histogram.samples("n"), []);
+  histogram.observe(1, ["/a", "GET"]);
+  histogram.observe(20, ["/a", "POST"]);
+  histogram.observe(2, ["/a", "GET"]);
+  histogram.add(["/a", "GET"]);
+  histogram.add(["/b", "GET"]);
+  assert.deepEqual(histogram.samples("n"), [
+    'n_bucket{path="/a",method="GET",le="10"} 2',
+    'n_bucket{path="/a",method="GET",le="+Inf"} 2',
+    'n_sum{path="/a",method="GET"} 3',
+    'n_count{path="/a",method="GET"} 2',
+    'n_bucket{path="/a",method="POST",le="10"} 0',
+    'n_bucket{path="/a",method="POST",le="+Inf"} 1',
+    'n_sum{path="/a",method="POST"} 20',
+    'n_count{path="/a",method="POST"} 1',
+    'n_bucket{path="/b",method="GET",le="10"} 0',
+    'n_bucket{path="/b",method="GET",le="+Inf"} 0',
+    'n_sum{path="/b",method="GET"} 0',
+    'n_count{path="/b",method="GET"} 0',
+  ]);
+});
+
+Deno.test("Reading.samples() gives the value of the moment, and nothing while there is none", () => {
+  let value: number | undefined;
+  const reading = new Reading("gauge", "", () => value);
+  assert.deepEqual(reading.samples("n"), []);
+  value = 0;
+  assert.deepEqual(reading.samples("n"), ["n 0"]);
+  value = 1.5;
+  assert.deepEqual(reading.samples("n"), ["n 1.5"]);
+  const labelled = new Reading("gauge", "", () => 1, { a: '"', b: "y" });
+  assert.deepEqual(labelled.samples("n"), ['n{a="\\"",b="y"} 1']);
+});
+
+Deno.test("Metrics.text() waits for what is to be done before", async () => {
+  const metrics = new Metrics();
+  let value = 1;
+  metrics.add("n", new Reading("counter", "N.", () => value));
+  metrics.beforeText(async () => {
+    await Promise.resolve();
+    value++;
+  });
+  const text = (value: number) => `# HELP n N.\n# TYPE n counter\nn ${value}\n`;
+  assert.equal(await metrics.text(), text(2));
+  assert.equal(await metrics.text(), text(3));
 });

@@ -6,13 +6,21 @@
 
 import { missingSecrets } from "../providers/providers.ts";
 import { StoreUnavailable } from "../store/store.ts";
-import { errorResponse, type Handler } from "./handler.ts";
+import { errorResponse, type Handler, type Service } from "./handler.ts";
 
 /** The process runs. */
 export const getLive: Handler = () => Response.json({ status: "live" });
 
 /** Deliveries can be verified, and the database answers. */
 export const getReady: Handler = async (_exchange, service) => {
+  const problems = await findProblems(service);
+  return problems.length === 0
+    ? Response.json({ status: "ready" })
+    : errorResponse(503, `not ready: ${problems.join("; ")}`);
+};
+
+/** Why the service isn't ready; nothing if it is. */
+export async function findProblems(service: Service): Promise<string[]> {
   const problems: string[] = [];
   if (service.isStopping()) problems.push("the server is shutting down");
   problems.push(...missingSecrets(service.secrets));
@@ -22,7 +30,5 @@ export const getReady: Handler = async (_exchange, service) => {
     if (!(error instanceof StoreUnavailable)) throw error;
     problems.push(error.message);
   }
-  return problems.length === 0
-    ? Response.json({ status: "ready" })
-    : errorResponse(503, `not ready: ${problems.join("; ")}`);
-};
+  return problems;
+}

@@ -102,8 +102,33 @@ export interface Stats {
   readonly last_message_ts: string | null;
 }
 
-/** Keeps deliveries. Every method rejects with {@linkcode StoreUnavailable}. */
+/** What was stored at once, and how long that took. */
+export interface Commit {
+  /** Messages and events, repeats too. */
+  readonly rows: number;
+  /** From handing them over to having them on disk. */
+  readonly durationMs: number;
+}
+
+/** What there is to know of a store at a glance; what can't be told now is absent. */
+export interface Figures {
+  readonly messages?: number;
+  readonly databaseBytes?: number;
+  /** The write-ahead log, which holds what is not in the database's file yet. */
+  readonly walBytes?: number;
+  /** What is free on the disk. */
+  readonly freeBytes?: number;
+}
+
+/**
+ * Keeps deliveries. Its methods reject with {@linkcode StoreUnavailable}, but for
+ * `figures()`.
+ */
 export interface Store {
+  /** How many rows wait for the next commit. */
+  readonly waitingRows: number;
+  /** Has an observer told of every commit from now on, instead of the one before. */
+  observeCommits(observer: (commit: Commit) => void): void;
   /**
    * Stores a delivery, each message and event of it once, all of them or none.
    * It resolves when they are on disk, not before.
@@ -124,6 +149,8 @@ export interface Store {
     offset: number,
   ): Promise<Page<StoredEvent>>;
   stats(): Promise<Stats>;
+  /** Resolves soon, also while the store can't be used. */
+  figures(): Promise<Figures>;
   /** Resolves if the store answers and its schema is applied. */
   ping(): Promise<void>;
   /** Stores what is waiting, then lets go of everything. */

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import denoConfig from "../../deno.json" with { type: "json" };
 import { message, TestServer } from "../harness.ts";
+import { lacksPrometheus, promtool } from "../prometheus.ts";
 
 async function scrape(server: TestServer): Promise<string> {
   return await (await server.fetch("/metrics")).text();
@@ -69,7 +71,6 @@ Deno.test("GET /metrics counts requests by route and status", async () => {
 
 Deno.test("GET /metrics grows by no line when 500 random paths are asked for", async () => {
   await using server = await TestServer.start();
-  await scrape(server);
   const before = await scrape(server);
   await Promise.all(Array.from({ length: 500 }, async () => {
     const response = await server.fetch(`/${crypto.randomUUID()}?x=1`);
@@ -84,38 +85,145 @@ Deno.test("GET /metrics grows by no line when 500 random paths are asked for", a
   );
 });
 
-/** Whether Debian's `prometheus` package is there; CI must have it. */
-function hasPromtool(): boolean {
-  try {
-    new Deno.Command("promtool", { args: ["--version"] }).outputSync();
-    return true;
-  } catch {
-    return false;
+Deno.test("GET /metrics tells requests apart by route and method, and knows few of either", async () => {
+  await using server = await TestServer.start();
+  await server.deliver(message());
+  for (const method of ["HEAD", "PUT", "FROBNICATE"]) {
+    for (const path of ["/messages", "/nope", "/webhook"]) {
+      await (await server.fetch(path, { method })).body?.cancel();
+    }
   }
-}
+  const count = (labels: string) =>
+    server.metric(`http_request_duration_seconds_count{${labels}}`);
+  assert.equal(await count('path="/webhook",method="POST"'), 1);
+  assert.equal(await count('path="/messages",method="HEAD"'), 1);
+  assert.equal(await count('path="/messages",method="other"'), 2);
+  assert.equal(await count('path="/webhook",method="other"'), 3);
+  assert.equal(await count('path="unmatched",method="other"'), 3);
+  const text = await scrape(server);
+  assert(!/PUT|FROBNICATE|nope/.test(text));
+  const bounds = Array.from(
+    text.matchAll(/path="\/webhook",method="POST",le="([^"]+)"/g),
+    ([, le]) => le,
+  );
+  assert.equal(bounds[0], "0.0005");
+  assert.deepEqual(bounds.slice(-2), ["10", "+Inf"]);
+});
+
+Deno.test("GET /metrics tells how many requests are in flight, itself too", async () => {
+  await using server = await TestServer.start();
+  const inFlight = () => server.metric("http_requests_in_flight");
+  assert.equal(await inFlight(), 1);
+  {
+    using _unfinished = await server.send(
+      "POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{",
+    );
+    while (await inFlight() !== 2);
+  }
+  while (await inFlight() !== 1);
+});
+
+Deno.test("GET /metrics tells of batches, commits, rows and bytes", async () => {
+  await using server = await TestServer.start();
+  assert(!/^store_last_commit\w+ /m.test(await scrape(server)), "no commit");
+  const startMs = Date.now();
+  const ids = ["a", "b", "c", "a"];
+  await Promise.all(
+    ids.map((message_id) => server.deliver(message({ message_id }))),
+  );
+  const endMs = Date.now();
+  const metric = (name: string) => server.metric(name);
+  assert.equal(await metric("store_messages"), 3);
+  assert.equal(await metric("store_batch_rows_sum"), 4);
+  const commits = await metric("store_batch_rows_count");
+  assert(commits >= 1 && commits <= 4, `${commits}`);
+  assert.equal(await metric("store_commit_duration_seconds_count"), commits);
+  const seconds = await metric("store_commit_duration_seconds_sum");
+  assert(seconds > 0 && seconds * 1000 < commits * (endMs - startMs));
+  const lastMs = 1000 * await metric("store_last_commit_timestamp_seconds");
+  assert(lastMs >= startMs - 1 && lastMs <= endMs + 1, `${lastMs}`);
+  assert.equal(await metric("store_queue_rows"), 0);
+  for (const [name, file] of [["database", "app.db"], ["wal", "app.db-wal"]]) {
+    const { size } = await Deno.stat(`${server.dir}/${file}`);
+    assert.equal(await metric(`store_${name}_bytes`), size);
+  }
+  const { stdout } = await new Deno.Command("df", {
+    args: ["--block-size=1", "--output=avail", server.dir],
+  }).output();
+  const [, available] = new TextDecoder().decode(stdout).split("\n");
+  const ratio = await metric("store_disk_free_bytes") / Number(available);
+  assert(ratio > 0.9 && ratio < 1.1, `${ratio}`);
+});
+
+Deno.test("GET /metrics tells how the process is, under the usual names", async () => {
+  const startSeconds = Date.now() / 1000;
+  await using server = await TestServer.start();
+  const readySeconds = Date.now() / 1000;
+  const started = await server.metric("process_start_time_seconds");
+  assert(started > startSeconds - 1 && started < readySeconds, `${started}`);
+
+  /** The sum of some fields of the process's line in `/proc`. */
+  const fromProc = async (file: string, fields: number[]) => {
+    const { stdout } = await new Deno.Command("cat", {
+      args: [`/proc/${server.pid}/${file}`],
+    }).output();
+    // What stands before the last ")" is the program's name.
+    const values = new TextDecoder().decode(stdout).split(") ").at(-1)!
+      .split(" ");
+    return fields.reduce((sum, field) => sum + Number(values[field]), 0);
+  };
+  const pageBytes = 4096;
+  const rss = await server.metric("process_resident_memory_bytes");
+  const ratio = rss / (pageBytes * await fromProc("statm", [1]));
+  assert(ratio > 0.8 && ratio < 1.25, `${ratio}`);
+  // utime and stime, in hundredths of a second.
+  const cpuSeconds = async () => await fromProc("stat", [11, 12]) / 100;
+  const atLeast = await cpuSeconds();
+  const cpu = await server.metric("process_cpu_seconds_total");
+  const atMost = await cpuSeconds();
+  assert(cpu > atLeast - 0.03 && cpu < atMost + 0.03, `${cpu}`);
+
+  const text = await scrape(server);
+  const [, version] = text.match(/^build_info{version="([^"]+)",.*} 1$/m)!;
+  assert.equal(version, denoConfig.version);
+});
+
+Deno.test("GET /metrics answers with what is known when the database can't be opened", async () => {
+  await using server = await TestServer.start({
+    env: { DATABASE_URL: "sqlite:////no/such/folder/app.db" },
+    until: ["listening"],
+  });
+  assert.equal(await server.deliver(message()), 503);
+  const response = await server.fetch("/metrics");
+  assert.equal(response.status, 200);
+  const text = await response.text();
+  assert.match(text, /^service_ready 0$/m);
+  assert.match(text, /^store_queue_rows 0$/m);
+  assert.match(text, /^store_commit_duration_seconds_count 0$/m);
+  assert.doesNotMatch(text, /^store_(messages|\w+_bytes) /m);
+});
+
+Deno.test("GET /metrics says whether the service is ready", async () => {
+  await using server = await TestServer.start();
+  assert.equal(await server.metric("service_ready"), 1);
+  await using blind = await TestServer.start({
+    env: { WEBHOOK_SECRET: undefined },
+  });
+  assert.equal(await blind.metric("service_ready"), 0);
+  assert.equal(await blind.metric("store_messages"), 0);
+});
 
 Deno.test({
   name: "GET /metrics passes promtool check metrics",
-  ignore: !hasPromtool() && Deno.env.get("CI") === undefined,
+  ignore: lacksPrometheus,
   async fn() {
     await using server = await TestServer.start();
     await server.deliver(message());
     await (await server.fetch("/nope")).body?.cancel();
-    const promtool = new Deno.Command("promtool", {
-      args: ["check", "metrics"],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const stdin = promtool.stdin.getWriter();
-    await stdin.write(new TextEncoder().encode(await scrape(server)));
-    await stdin.close();
-    const { stdout, stderr } = await promtool.output();
-    const complaints = new TextDecoder().decode(stdout) +
-      new TextDecoder().decode(stderr);
+    const { said } = await promtool(["check", "metrics"], await scrape(server));
     // Its only complaint is the contract's unit: milliseconds, not seconds.
     assert.deepEqual(
-      complaints.trim().split("\n").filter((line) =>
+      said.trim().split("\n").filter((line) =>
         !line.startsWith("request_latency_ms ")
       ),
       [],

@@ -7,7 +7,9 @@
 
 import type { Delivery, Message } from "../../message.ts";
 import {
+  type Commit,
   type EventFilter,
+  type Figures,
   type Inserted,
   type MessageDetails,
   type MessageFilter,
@@ -18,6 +20,7 @@ import {
   StoreUnavailable,
 } from "../store.ts";
 import { Connection } from "./connection.ts";
+import { sizes } from "./disk.ts";
 import { dayMs } from "./periods.ts";
 import type { Role } from "./worker.ts";
 
@@ -30,7 +33,7 @@ interface Waiting {
 }
 
 /** How much may wait for a commit; past either bound, `queue_full`. */
-const maxWaitingRows = 10_000;
+export const maxWaitingRows = 10_000;
 const maxWaitingPayloadChars = 64 << 20;
 /** How many rows one transaction takes, or one delivery: about 50 ms of work. */
 const maxBatchRows = 2_000;
@@ -65,8 +68,8 @@ const deletionShare = 1 / 4;
 const deletionRetryMs = 1000;
 /** How long after a failed attempt the database is tried again. */
 const reopenDelayMs = 1000;
-/** How long `ping()` waits for an answer. */
-const pingTimeoutMs = 2000;
+/** How long `ping()` and `figures()` wait for an answer. */
+const soonMs = 2000;
 
 /**
  * Messages in a SQLite database, which is opened in the background and, if that
@@ -76,6 +79,7 @@ const pingTimeoutMs = 2000;
 export class SqliteStore implements Store {
   readonly #path: string;
   readonly #onState: (problem: StoreUnavailable | null) => void;
+  #onCommit: (commit: Commit) => void = () => {};
   /** Every worker that runs, in the order they were started. */
   readonly #connections: Connection[] = [];
   #writer?: Connection;
@@ -128,6 +132,14 @@ export class SqliteStore implements Store {
     this.#stepLater(stepIntervalMs);
   }
 
+  get waitingRows(): number {
+    return this.#waitingRows;
+  }
+
+  observeCommits(observer: (commit: Commit) => void): void {
+    this.#onCommit = observer;
+  }
+
   insert(delivery: Delivery): Promise<Inserted> {
     return new Promise((resolve, reject) => {
       if (this.#problem !== null) return reject(this.#problem);
@@ -178,23 +190,20 @@ export class SqliteStore implements Store {
     return await this.#usable(this.#reader).call("stats");
   }
 
+  async figures(): Promise<Figures> {
+    const counts = this.#soon((connection) => connection.call("figures"));
+    return {
+      ...await counts.catch(() => undefined),
+      ...sizes(this.#path),
+    };
+  }
+
   async ping(): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new StoreUnavailable("no_answer")),
-        pingTimeoutMs,
-      );
-    });
     try {
-      // The connection that no long read can occupy.
-      const connection = this.#checkpointer ?? this.#reader;
-      await Promise.race([this.#usable(connection).call("ping"), timeout]);
+      await this.#soon((connection) => connection.call("ping"));
     } catch (error) {
       this.#reopenIfReplaced(error as StoreUnavailable);
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 
@@ -222,12 +231,17 @@ export class SqliteStore implements Store {
     // What arrives during a commit joins the next one.
     while (this.#waiting.length > 0) {
       const batch = this.#nextBatch();
+      const startMs = performance.now();
       try {
         const inserted = await this.#usable(this.#writer).call(
           "insert",
           batch.map(({ delivery }) => delivery),
         );
         batch.forEach(({ resolve }, index) => resolve(inserted[index]));
+        this.#onCommit({
+          rows: batch.reduce((sum, { rows }) => sum + rows, 0),
+          durationMs: performance.now() - startMs,
+        });
         await this.#keepUp(batch, inserted);
       } catch (error) {
         // What came meanwhile fails with it: it has waited as long, and a second
@@ -380,6 +394,23 @@ export class SqliteStore implements Store {
     } finally {
       this.#searchPause = undefined;
       pause.resolve();
+    }
+  }
+
+  /** Asks the connection that no long read can occupy, and waits not for long. */
+  async #soon<T>(ask: (connection: Connection) => Promise<T>): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new StoreUnavailable("no_answer")),
+        soonMs,
+      );
+    });
+    try {
+      const connection = this.#usable(this.#checkpointer ?? this.#reader);
+      return await Promise.race([ask(connection), timeout]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 

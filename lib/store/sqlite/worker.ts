@@ -154,6 +154,7 @@ const operations = {
   listEvents: (filter: EventFilter, limit: number, offset: number) =>
     reader.listEvents(filter, limit, offset),
   stats: () => reader.stats(),
+  figures: () => reader.figures(),
 };
 
 /** The worker's operations by name, for the other side's types. */

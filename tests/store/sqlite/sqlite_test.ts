@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { DeliveredMessage } from "../../../lib/message.ts";
 import { migrate } from "../../../lib/store/sqlite/schema.ts";
 import { SqliteStore } from "../../../lib/store/sqlite/sqlite.ts";
+import type { Commit } from "../../../lib/store/store.ts";
 import { message } from "../../harness.ts";
 import { version1 } from "./version1.ts";
 
@@ -218,4 +219,58 @@ Deno.test("SqliteStore leaves the lock to others while it catches up", async () 
   await store.close();
   assert(free > held / 4, `free ${free} times, held ${held} times`);
   await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteStore tells of every commit, and how many rows wait for the next", async () => {
+  const dir = await Deno.makeTempDir();
+  const store = await openStore(`${dir}/app.db`);
+  assert.equal(store.waitingRows, 0);
+  const commits: Commit[] = [];
+  store.observeCommits((commit) => commits.push(commit));
+  const startMs = performance.now();
+  // The first is on its way at once; the others join the next commit.
+  const inserts = [delivery(), delivery(), delivery()].map((delivery) =>
+    store.insert(delivery)
+  );
+  assert.equal(store.waitingRows, 2);
+  await Promise.all(inserts);
+  const endMs = performance.now();
+  assert.equal(store.waitingRows, 0);
+  await store.close();
+  assert.deepEqual(commits.map(({ rows }) => rows), [1, 2]);
+  for (const { durationMs } of commits) {
+    assert(durationMs > 0 && durationMs <= endMs - startMs, `${durationMs}`);
+  }
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteStore.figures() counts messages, indexed or not, and gives what is left when it is closed", async () => {
+  const dir = await Deno.makeTempDir();
+  const path = `${dir}/app.db`;
+  await Deno.writeTextFile(path, "");
+  // The log stands beside the file.
+  await Deno.symlink(path, `${dir}/link.db`);
+  const store = await openStore(`${dir}/link.db`);
+  for (let batch = 0; batch < 3; batch++) {
+    const deliveries = Array.from({ length: 700 }, () => delivery());
+    await Promise.all(deliveries.map((delivery) => store.insert(delivery)));
+    const { messages } = await store.figures();
+    assert.equal(messages, 700 * (batch + 1));
+  }
+  const { databaseBytes, walBytes } = await store.figures();
+  assert.equal(databaseBytes, (await Deno.stat(path)).size);
+  assert.equal(walBytes, (await Deno.stat(`${path}-wal`)).size);
+  await store.close();
+  const rest = await store.figures();
+  assert.equal(rest.messages, undefined);
+  assert.equal(rest.walBytes, undefined, "it is in the database file");
+  assert.equal(rest.databaseBytes, (await Deno.stat(path)).size);
+  await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test("SqliteStore.figures() counts messages when the database is in memory, which has no files", async () => {
+  const store = await openStore(":memory:");
+  await store.insert(delivery());
+  assert.deepEqual(await store.figures(), { messages: 1 });
+  await store.close();
 });
