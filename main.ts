@@ -6,10 +6,12 @@
 
 import { parseArgs } from "node:util";
 import denoConfig from "./deno.json" with { type: "json" };
+import { alertsCommand } from "./lib/commands/alerts.ts";
 import { backupCommand } from "./lib/commands/backup.ts";
 import { checkCommand } from "./lib/commands/check.ts";
 import { type Command, UsageError } from "./lib/commands/command.ts";
 import { exportCommand } from "./lib/commands/export.ts";
+import { grafanaCommand } from "./lib/commands/grafana.ts";
 import { healthcheckCommand } from "./lib/commands/healthcheck.ts";
 import { importCommand } from "./lib/commands/import.ts";
 import { sendCommand } from "./lib/commands/send.ts";
@@ -28,6 +30,8 @@ const commands: Readonly<Record<string, Command>> = {
   export: exportCommand,
   import: importCommand,
   systemd: systemdCommand,
+  alerts: alertsCommand,
+  grafana: grafanaCommand,
 };
 
 const help = `whatsapp-inbox ${denoConfig.version}

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import denoConfig from "../../deno.json" with { type: "json" };
-import { message, TestServer } from "../harness.ts";
+import { message, run, TestServer } from "../harness.ts";
 import { lacksPrometheus, promtool } from "../prometheus.ts";
 
 async function scrape(server: TestServer): Promise<string> {
@@ -211,6 +211,97 @@ Deno.test("GET /metrics says whether the service is ready", async () => {
   });
   assert.equal(await blind.metric("service_ready"), 0);
   assert.equal(await blind.metric("store_messages"), 0);
+});
+
+/** A line of the text: a series. */
+interface Series {
+  name: string;
+  labels: Map<string, string>;
+}
+
+function parse(text: string): Series[] {
+  return Array.from(
+    text.matchAll(/^(\w+)(?:{(.*)})? \S+$/gm),
+    ([, name, labels = ""]) => ({
+      name,
+      labels: new Map(
+        Array.from(
+          labels.matchAll(/(\w+)="([^"]*)"/g),
+          ([, label, value]) => [label, value],
+        ),
+      ),
+    }),
+  );
+}
+
+/** What Prometheus adds to every series. */
+const addedLabels = ["job", "instance"];
+/** All words of the queries that are neither metrics nor labels. */
+const operators = new Set([
+  ..."absent by changes delta histogram_quantile increase".split(" "),
+  ..."predict_linear rate sum time and or".split(" "),
+]);
+
+/** Checks that a query names nothing that isn't there. */
+function checkQuery(query: string, legend: string, live: readonly Series[]) {
+  const known = new Set(addedLabels);
+  const rest = query.replace(
+    /(\w+){([^}]*)}(?:\[[^\]]+\])?/g,
+    (_selector, name, matchers) => {
+      let series = name === "up"
+        ? [{ name, labels: new Map() }]
+        : live.filter((series) => series.name === name);
+      for (
+        const [, label, operator, value] of matchers.matchAll(
+          /(\w+)(=~|!=|=)"([^"]*)"/g,
+        )
+      ) {
+        if (addedLabels.includes(label)) continue;
+        series = series.filter(({ labels }) =>
+          labels.has(label) &&
+          // No request has failed here.
+          (label === "status" || operator === "!=" ||
+            new RegExp(`^(${value})$`).test(labels.get(label)!))
+        );
+      }
+      assert(series.length > 0, `no series ${name}{${matchers}}: ${query}`);
+      for (const label of series[0].labels.keys()) known.add(label);
+      return "";
+    },
+  );
+  for (const [, labels] of rest.matchAll(/ by \(([^)]*)\)/g)) {
+    for (const label of labels.split(", ")) {
+      assert(known.has(label), `no label ${label}: ${query}`);
+    }
+  }
+  for (const [, label] of legend.matchAll(/{{(\w+)}}/g)) {
+    assert(known.has(label), `no label ${label}: ${query}`);
+  }
+  // A metric without a selector would be seen here.
+  for (
+    const [word] of rest.replace(/by \([^)]*\)/g, "").matchAll(/[a-z]\w*/g)
+  ) {
+    assert(operators.has(word), `${word}: ${query}`);
+  }
+}
+
+Deno.test("GET /metrics has every metric and label that the alerts and the dashboard name", async () => {
+  await using server = await TestServer.start();
+  await server.deliver(message());
+  const live = parse(await scrape(server));
+  const rules = (await run({ args: ["alerts"] })).stdout;
+  const expressions = Array.from(
+    rules.matchAll(/ expr:(?: >-)?\s([^]*?)\n {8}(?:for|labels):/g),
+    ([, query]) => query,
+  );
+  assert.equal(expressions.length, rules.split("- alert:").length - 1);
+  for (const expression of expressions) checkQuery(expression, "", live);
+  const { panels } = JSON.parse((await run({ args: ["grafana"] })).stdout);
+  for (const { targets = [] } of panels) {
+    for (const { expr, legendFormat } of targets) {
+      checkQuery(expr, legendFormat, live);
+    }
+  }
 });
 
 Deno.test({
