@@ -53,6 +53,7 @@ export function addStoreMetrics(metrics: Metrics, store: Store): void {
     () => store.waitingRows,
   );
   gauge("store_messages", "Messages stored.", () => figures.messages);
+  gauge("store_events", "Events stored.", () => figures.events);
   gauge(
     "store_database_bytes",
     "Size of the database file.",

@@ -125,9 +125,12 @@ const sections: Readonly<Record<string, readonly Graph[]>> = {
       queries: quantiles("store_commit_duration_seconds"),
     },
     {
-      title: "Messages stored",
+      title: "Rows stored",
       unit: "short",
-      queries: { "{{instance}}": `store_messages{${chosen}}` },
+      queries: {
+        "messages {{instance}}": `store_messages{${chosen}}`,
+        "events {{instance}}": `store_events{${chosen}}`,
+      },
     },
     {
       title: "Bytes on disk",

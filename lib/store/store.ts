@@ -113,6 +113,7 @@ export interface Commit {
 /** What there is to know of a store at a glance; what can't be told now is absent. */
 export interface Figures {
   readonly messages?: number;
+  readonly events?: number;
   readonly databaseBytes?: number;
   /** The write-ahead log, which holds what is not in the database's file yet. */
   readonly walBytes?: number;

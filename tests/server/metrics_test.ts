@@ -134,6 +134,7 @@ Deno.test("GET /metrics tells of batches, commits, rows and bytes", async () => 
   const endMs = Date.now();
   const metric = (name: string) => server.metric(name);
   assert.equal(await metric("store_messages"), 3);
+  assert.equal(await metric("store_events"), 0);
   assert.equal(await metric("store_batch_rows_sum"), 4);
   const commits = await metric("store_batch_rows_count");
   assert(commits >= 1 && commits <= 4, `${commits}`);
@@ -200,7 +201,7 @@ Deno.test("GET /metrics answers with what is known when the database can't be op
   assert.match(text, /^service_ready 0$/m);
   assert.match(text, /^store_queue_rows 0$/m);
   assert.match(text, /^store_commit_duration_seconds_count 0$/m);
-  assert.doesNotMatch(text, /^store_(messages|\w+_bytes) /m);
+  assert.doesNotMatch(text, /^store_(messages|events|\w+_bytes) /m);
 });
 
 Deno.test("GET /metrics says whether the service is ready", async () => {

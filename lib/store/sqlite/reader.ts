@@ -35,8 +35,8 @@ import { transaction } from "./transaction.ts";
 const newMessages = sql`messages NOT INDEXED`;
 
 /**
- * So many new messages are counted in a few milliseconds. There are more of them
- * only while the messages of an older version's database are indexed.
+ * So many new rows are counted in a few milliseconds. There are more of them only
+ * while those of an older version's database are indexed.
  */
 const maxCounted = 50_000;
 
@@ -172,14 +172,22 @@ export class Reader {
 
   /** See `Store.figures()`: those that take no time, however many rows there are. */
   figures(): Figures {
-    return this.#atOnce((isNew) => {
-      const added = this.#number(
-        sql`SELECT count(*) FROM (SELECT 1 FROM ${newMessages} WHERE ${isNew}
-                                   LIMIT ${maxCounted})`,
-      );
-      const indexed = this.#number(sql`SELECT messages FROM totals`);
-      return added < maxCounted ? { messages: indexed + added } : {};
-    });
+    return transaction(this.#db, "DEFERRED", () => ({
+      messages: this.#keptCount(sql`messages`, sql`indexed_seq`),
+      events: this.#keptCount(sql`events`, sql`counted_event_seq`),
+    }));
+  }
+
+  /** The kept count of a table's rows up to a number, and the few behind it. */
+  #keptCount(table: Sql, countedSeq: Sql): number | undefined {
+    const added = this.#number(
+      sql`SELECT count(*) FROM (
+            SELECT 1 FROM ${table} NOT INDEXED
+             WHERE seq > (SELECT ${countedSeq} FROM totals)
+             LIMIT ${maxCounted})`,
+    );
+    if (added === maxCounted) return undefined;
+    return added + this.#number(sql`SELECT ${table} FROM totals`);
   }
 
   /**

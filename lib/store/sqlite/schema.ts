@@ -22,7 +22,8 @@ import { transaction } from "./transaction.ts";
  * them: up to `totals.indexed_seq`.
  *
  * - `totals` (one row), `senders` and `periods` (minutes and days in UTC) are
- *   figures that are read instead of counted.
+ *   figures that are read instead of counted; the EventCounter keeps that of the
+ *   events, up to `totals.counted_event_seq`.
  * - `sender_hours` lists the messages of each sender in each hour, under one term.
  * - `search` finds the messages whose folded text holds given characters,
  *   `search_terms` lists its terms, the three characters from each position on,
@@ -105,6 +106,13 @@ const migrations = [
      gram TEXT PRIMARY KEY,
      messages INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;`,
+
+  // The events of an existing database are counted while it is in use.
+  `ALTER TABLE totals ADD COLUMN events INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE totals ADD COLUMN counted_event_seq INTEGER NOT NULL DEFAULT 0;
+   CREATE TRIGGER events_count_out AFTER DELETE ON events BEGIN
+     UPDATE totals SET events = events - (OLD.seq <= counted_event_seq);
+   END;`,
 ];
 
 /** The version this program writes, as `PRAGMA user_version`. */

@@ -37,10 +37,10 @@ export const maxWaitingRows = 10_000;
 const maxWaitingPayloadChars = 64 << 20;
 /** How many rows one transaction takes, or one delivery: about 50 ms of work. */
 const maxBatchRows = 2_000;
-/** When so many messages are not indexed, each commit is followed by a step: 20 ms. */
+/** When so many rows are not indexed, each commit is followed by a step: 20 ms. */
 const maxUnindexed = 1024;
 /** So many are indexed at once: more than came since the last time, to catch up. */
-const indexStepMessages = 2 * maxUnindexed;
+const indexStepRows = 2 * maxUnindexed;
 /**
  * A step is due so often anyway (what another process stored is found that way),
  * and when idle it is looked so often for something to delete.
@@ -90,7 +90,7 @@ export class SqliteStore implements Store {
   #checkpointer?: Connection;
   #isCheckpointing = false;
   #charsSinceCheckpoint = 0;
-  /** How many messages of its own are not indexed. */
+  /** How many rows of its own are not indexed, at most. */
   #unindexed = 0;
   /** The last search, and the one that is being done. */
   #lastSearch: Promise<unknown> = Promise.resolve();
@@ -278,7 +278,9 @@ export class SqliteStore implements Store {
       logChars += rows * logCharsPerRow + payloadChars;
     }
     this.#addToLog(logChars);
-    for (const { newMessages } of inserted) this.#unindexed += newMessages;
+    for (const { newMessages, newEvents } of inserted) {
+      this.#unindexed += newMessages + newEvents;
+    }
     if (this.#unindexed >= maxUnindexed) await this.#index();
     if (performance.now() >= this.#nextDeletionMs) await this.#deleteOld();
   }
@@ -288,7 +290,7 @@ export class SqliteStore implements Store {
     try {
       const { messages, hasMore } = await this.#writer!.call(
         "index",
-        indexStepMessages,
+        indexStepRows,
       );
       this.#unindexed = hasMore ? Math.max(0, this.#unindexed - messages) : 0;
       this.#addToLog(messages * logCharsPerRow);

@@ -16,6 +16,7 @@ import {
   type UnavailableReason,
 } from "../store.ts";
 import { asUnavailable } from "./errors.ts";
+import { EventCounter } from "./event_counter.ts";
 import { Indexer } from "./indexer.ts";
 import { optimize } from "./optimize.ts";
 import { Reader } from "./reader.ts";
@@ -43,6 +44,7 @@ let reader: Reader;
 let writer: Writer;
 let indexer: Indexer;
 let retention: Retention;
+let eventCounter: EventCounter;
 
 function open(path: string, role: Role): void {
   db = new DatabaseSync(path, { readOnly: role === "reader" });
@@ -61,6 +63,7 @@ function open(path: string, role: Role): void {
       writer = new Writer(db);
       indexer = new Indexer(db);
       retention = new Retention(db);
+      eventCounter = new EventCounter(db);
     }
     reader = new Reader(db);
     reader.ping();
@@ -123,7 +126,12 @@ const operations = {
     checkFile();
     return writer.insert(batch);
   },
-  index: (maxMessages: number) => asUpkeep(() => indexer.index(maxMessages)),
+  index: (maxRows: number) =>
+    asUpkeep(() => {
+      const hasMoreEvents = eventCounter.count(maxRows);
+      const { messages, hasMore } = indexer.index(maxRows);
+      return { messages, hasMore: hasMore || hasMoreEvents };
+    }),
   deleteOld: (oldestMs: number) => asUpkeep(() => retention.step(oldestMs)),
   optimize: () => asUpkeep(() => optimize(db!)),
   /**

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { DeliveredMessage, Delivery } from "../../../lib/message.ts";
+import { EventCounter } from "../../../lib/store/sqlite/event_counter.ts";
 import { Indexer } from "../../../lib/store/sqlite/indexer.ts";
 import { Reader } from "../../../lib/store/sqlite/reader.ts";
 import { migrate } from "../../../lib/store/sqlite/schema.ts";
@@ -522,24 +523,36 @@ Deno.test("Reader.stats() gives the first and last ts as sent when ordered by in
   assert.equal(last_message_ts, "2025-01-15T11:00:00.5000Z");
 });
 
-Deno.test("Reader.figures() counts messages, but not so many that it would take long", () => {
+Deno.test("Reader.figures() counts rows, but not so many that it would take long", () => {
   using temp = new TempDatabase();
   const db = temp.open();
   migrate(db);
-  const add = (count: number) =>
+  const reader = new Reader(db);
+  assert.deepEqual(reader.figures(), { messages: 0, events: 0 });
+  const numbers = (count: number) =>
+    `WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT ${count})`;
+  const addMessages = (count: number) =>
     db.exec(
       `INSERT INTO messages
          (message_id, from_msisdn, to_msisdn, ts, ts_ms, created_at)
-       WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT ${count})
+       ${numbers(count)}
        SELECT hex(randomblob(8)), '+1', '+2', '', 0, '' FROM n`,
     );
-  const reader = new Reader(db);
-  assert.deepEqual(reader.figures(), { messages: 0 });
-  add(2000);
+  const addEvents = (count: number) =>
+    db.exec(
+      `INSERT INTO events (event_id, kind, ts, ts_ms, payload, created_at)
+       ${numbers(count)}
+       SELECT hex(randomblob(8)), 'calls', '', 0, '{}', '' FROM n`,
+    );
+  addMessages(2000);
   new Indexer(db).index(1500);
-  assert.deepEqual(reader.figures(), { messages: 2000 });
-  add(60_000);
-  assert.deepEqual(reader.figures(), {});
+  addEvents(300);
+  new EventCounter(db).count(200);
+  assert.deepEqual(reader.figures(), { messages: 2000, events: 300 });
+  addMessages(60_000);
+  assert.deepEqual(reader.figures(), { messages: undefined, events: 300 });
+  addEvents(60_000);
+  assert.equal(reader.figures().events, undefined);
 });
 
 Deno.test("Reader.ping() throws when the schema is not applied", () => {
