@@ -399,7 +399,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  /** Asks the connection that no long read can occupy, and waits not for long. */
+  /** Asks the connection that no long read can occupy, and doesn't wait for long. */
   async #soon<T>(ask: (connection: Connection) => Promise<T>): Promise<T> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const timeout = new Promise<never>((_, reject) => {

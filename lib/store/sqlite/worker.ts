@@ -162,7 +162,10 @@ const operations = {
   listEvents: (filter: EventFilter, limit: number, offset: number) =>
     reader.listEvents(filter, limit, offset),
   stats: () => reader.stats(),
-  figures: () => reader.figures(),
+  figures() {
+    checkFile();
+    return reader.figures();
+  },
 };
 
 /** The worker's operations by name, for the other side's types. */

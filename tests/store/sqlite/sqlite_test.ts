@@ -260,6 +260,10 @@ Deno.test("SqliteStore.figures() counts messages, indexed or not, and gives what
   const { databaseBytes, walBytes } = await store.figures();
   assert.equal(databaseBytes, (await Deno.stat(path)).size);
   assert.equal(walBytes, (await Deno.stat(`${path}-wal`)).size);
+  await Deno.rename(path, `${dir}/elsewhere.db`);
+  const { freeBytes: _, ...gone } = await store.figures();
+  for (const figure of Object.values(gone)) assert.equal(figure, undefined);
+  await Deno.rename(`${dir}/elsewhere.db`, path);
   await store.close();
   const rest = await store.figures();
   assert.equal(rest.messages, undefined);
