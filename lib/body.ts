@@ -14,14 +14,28 @@ export class BodyError extends Error {
 
 /** How long a client may take to send a body. */
 const bodyTimeoutMs = 30_000;
+/** A body that says it is no longer than this is read at once, not in chunks. */
+const maxWholeBytes = 64 << 10;
+/** How much of all bodies may be in memory: on their way, or being worked on. */
+const maxHeldBytes = 128 << 20;
+
+/** A body that is in. Its bytes count until it is disposed of. */
+export interface Body extends Disposable {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
 
 interface PendingBody {
   readonly startedMs: number;
+  heldBytes: number;
   readonly reject: (error: BodyError) => void;
+  reader?: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
 }
 
 /** Reads bodies and knows which of them are still on their way. */
 export class BodyReader {
+  readonly #maxHeldBytes: number;
+  #heldBytes = 0;
+  /** The one that has been on its way longest comes first. */
   readonly #pending = new Set<PendingBody>();
   #onDrained?: () => void;
   // One timer for all requests costs less than a timer for each.
@@ -32,27 +46,30 @@ export class BodyReader {
     );
   }, 1000);
 
+  /** @param maxBytes How much of all bodies may be in memory at once. */
+  constructor(maxBytes = maxHeldBytes) {
+    this.#maxHeldBytes = maxBytes;
+  }
+
   /**
-   * The body's bytes, at most `maxBytes` of them.
+   * The body, at most `maxBytes` of it.
    *
    * @throws {BodyError} If the body is too large (found out without reading
-   * it), breaks off, or takes too long.
+   * it), breaks off, takes too long, or has to make room for others.
    */
-  async read(
-    request: Request,
-    maxBytes: number,
-  ): Promise<Uint8Array<ArrayBuffer>> {
+  async read(request: Request, maxBytes: number): Promise<Body> {
     const contentLength = request.headers.get("content-length");
     // HTTP ends the body where Content-Length says, so it can be trusted.
-    if (Number(contentLength) > maxBytes) throw tooLarge(maxBytes);
+    const length = contentLength === null ? Infinity : Number(contentLength);
+    if (contentLength !== null && length > maxBytes) throw tooLarge(maxBytes);
     const { promise, resolve, reject } = Promise.withResolvers<
       Uint8Array<ArrayBuffer>
     >();
-    const pending = { startedMs: performance.now(), reject };
+    const pending = { startedMs: performance.now(), heldBytes: 0, reject };
     this.#pending.add(pending);
-    const body = contentLength === null
-      ? readChunks(request, maxBytes)
-      : request.arrayBuffer().then((buffer) => new Uint8Array(buffer));
+    const body = length <= maxWholeBytes
+      ? this.#readWhole(request, length, pending)
+      : this.#readChunks(request, maxBytes, pending);
     body.then(resolve, (error) =>
       reject(
         error instanceof BodyError
@@ -60,10 +77,13 @@ export class BodyReader {
           : new BodyError(400, "Body breaks off"),
       ));
     try {
-      return await promise;
+      const bytes = await promise;
+      // It counts on, for whoever has it now.
+      this.#heldBytes += bytes.length;
+      const release = () => void (this.#heldBytes -= bytes.length);
+      return { bytes, [Symbol.dispose]: release };
     } finally {
-      this.#pending.delete(pending);
-      if (this.#pending.size === 0) this.#onDrained?.();
+      this.#remove(pending);
     }
   }
 
@@ -82,10 +102,70 @@ export class BodyReader {
     clearTimeout(timer);
   }
 
-  #giveUp(error: BodyError, latestStartMs = Infinity): void {
-    for (const { startedMs, reject } of this.#pending) {
-      if (startedMs <= latestStartMs) reject(error);
+  /** For most bodies, and the fastest way; all of it counts from the start. */
+  async #readWhole(
+    request: Request,
+    length: number,
+    pending: PendingBody,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    this.#hold(length, pending);
+    return new Uint8Array(await request.arrayBuffer());
+  }
+
+  async #readChunks(
+    request: Request,
+    maxBytes: number,
+    pending: PendingBody,
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const chunks: Uint8Array<ArrayBuffer>[] = [];
+    let size = 0;
+    pending.reader = request.body?.getReader();
+    for (;;) {
+      const chunk = (await pending.reader?.read())?.value;
+      if (chunk === undefined) return concat(chunks, size);
+      size += chunk.length;
+      if (size > maxBytes) {
+        pending.reader?.cancel().catch(() => {});
+        throw tooLarge(maxBytes);
+      }
+      chunks.push(chunk);
+      this.#hold(chunk.length, pending);
     }
+  }
+
+  /**
+   * Counts bytes in. If they are too many, those are given up that have been on
+   * their way longest: whoever sends slowly can't keep the others out.
+   */
+  #hold(bytes: number, pending: PendingBody): void {
+    pending.heldBytes += bytes;
+    this.#heldBytes += bytes;
+    for (const oldest of this.#pending) {
+      if (this.#heldBytes <= this.#maxHeldBytes) return;
+      this.#reject(
+        oldest,
+        new BodyError(503, "Too many bodies are on their way"),
+      );
+    }
+  }
+
+  #giveUp(error: BodyError, latestStartMs = Infinity): void {
+    for (const pending of this.#pending) {
+      if (pending.startedMs <= latestStartMs) this.#reject(pending, error);
+    }
+  }
+
+  #reject(pending: PendingBody, error: BodyError): void {
+    pending.reject(error);
+    // What waits for the next chunk lets go of the ones before.
+    pending.reader?.cancel().catch(() => {});
+    this.#remove(pending);
+  }
+
+  #remove(pending: PendingBody): void {
+    if (!this.#pending.delete(pending)) return;
+    this.#heldBytes -= pending.heldBytes;
+    if (this.#pending.size === 0) this.#onDrained?.();
   }
 }
 
@@ -93,16 +173,15 @@ function tooLarge(maxBytes: number): BodyError {
   return new BodyError(413, `Body over ${maxBytes} bytes`);
 }
 
-async function readChunks(
-  request: Request,
-  maxBytes: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let size = 0;
-  for await (const chunk of request.body ?? []) {
-    size += chunk.length;
-    if (size > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(chunk);
+function concat(
+  chunks: readonly Uint8Array<ArrayBuffer>[],
+  size: number,
+): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(size);
+  let offset = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, offset);
+    offset += chunk.length;
   }
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+  return whole;
 }

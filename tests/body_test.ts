@@ -3,8 +3,8 @@ import { mock } from "node:test";
 import { BodyError, BodyReader } from "../lib/body.ts";
 
 /** A reader that drains when it goes out of scope. */
-function openReader(): BodyReader & AsyncDisposable {
-  const reader = new BodyReader();
+function openReader(maxHeldBytes?: number): BodyReader & AsyncDisposable {
+  const reader = new BodyReader(maxHeldBytes);
   return Object.assign(reader, {
     [Symbol.asyncDispose]: () => reader.drain(0),
   });
@@ -47,16 +47,16 @@ Deno.test("BodyReader.read() gives the bytes when they are within the limit", as
     [post(null), ""],
   ];
   for (const [request, text] of bodies) {
-    const bytes = await reader.read(request, 8);
-    assert.equal(new TextDecoder().decode(bytes), text);
+    using body = await reader.read(request, 8);
+    assert.equal(new TextDecoder().decode(body.bytes), text);
   }
 });
 
 Deno.test("BodyReader.read() gives exact bytes when they are no text", async () => {
   await using reader = openReader();
   const bytes = Uint8Array.from({ length: 256 }, (_, byte) => byte);
-  assert.deepEqual(await reader.read(post(bytes), 256), bytes);
-  assert.deepEqual(await reader.read(post(bytes, 256), 256), bytes);
+  assert.deepEqual((await reader.read(post(bytes), 256)).bytes, bytes);
+  assert.deepEqual((await reader.read(post(bytes, 256), 256)).bytes, bytes);
 });
 
 Deno.test("BodyReader.read() rejects with 413 and reads nothing when Content-Length is too large", async () => {
@@ -135,6 +135,44 @@ Deno.test("BodyReader.read() rejects with 408 when the body takes 30 s", async (
   }
 });
 
+Deno.test("BodyReader.read() gives up what has been on its way longest when all is too much", async () => {
+  await using reader = openReader(10);
+  const slow = new TransformStream<Uint8Array<ArrayBuffer>>();
+  const slowWriter = slow.writable.getWriter();
+  const first = reader.read(post(slow.readable), 8);
+  await slowWriter.write(new Uint8Array(4));
+  // Of what says how long it is, all counts, though nothing of it came.
+  const second = reader.read(post(stalled(), 4), 8);
+  const fast = await reader.read(post("12", 2), 8);
+  const given = {
+    name: "BodyError",
+    status: 503,
+    message: "Too many bodies are on their way",
+  };
+  const firstGiven = assert.rejects(first, given);
+  const third = reader.read(post(chunks("12", "34")), 8);
+  await firstGiven;
+  await assert.rejects(slowWriter.write(new Uint8Array(1)), "nobody reads on");
+  using _third = await third;
+  // What is in counts as long as it is used; it can't be given up any more.
+  const secondGiven = assert.rejects(second, given);
+  await assert.rejects(reader.read(post("12345", 5), 8), given);
+  await secondGiven;
+  fast[Symbol.dispose]();
+  using _fourth = await reader.read(post("123456", 6), 8);
+});
+
+Deno.test("BodyReader.read() counts every body back, whatever becomes of it", async () => {
+  await using reader = openReader(8);
+  for (let round = 0; round < 10; round++) {
+    await assert.rejects(reader.read(post(breaking(), 8), 8));
+    await assert.rejects(reader.read(post(chunks("12345678", "9")), 8));
+    for (const body of [post("12345678", 8), post(chunks("1234", "5678"))]) {
+      using _body = await reader.read(body, 8);
+    }
+  }
+});
+
 Deno.test("BodyReader.drain() resolves when every body is in, and keeps them", async () => {
   const reader = new BodyReader();
   const { readable, writable } = new TransformStream();
@@ -144,7 +182,7 @@ Deno.test("BodyReader.drain() resolves when every body is in, and keeps them", a
   await writer.write(new TextEncoder().encode("late"));
   await writer.close();
   await drained;
-  assert.equal(new TextDecoder().decode(await body), "late");
+  assert.equal(new TextDecoder().decode((await body).bytes), "late");
 });
 
 Deno.test("BodyReader.drain() gives the rest up with 503 when the grace is over", async () => {

@@ -58,7 +58,8 @@ async function receive(
   }
   // Only what was in flight when the shutdown began is still stored.
   if (isRefusing()) throw new StoreUnavailable("closing");
-  const bytes = await bodies.read(request, provider.maxBodyBytes);
+  using body = await bodies.read(request, provider.maxBodyBytes);
+  const { bytes } = body;
   if (verifier === undefined) {
     const [variable] = provider.secretVariables;
     return ["unavailable", unavailableResponse(`${variable} is not set`)];
