@@ -49,6 +49,11 @@ const shutdownBodyGraceMs = 2000;
 /** Once every handler has returned, connections get this long to send and close. */
 const shutdownConnectionGraceMs = 500;
 
+/** So long after Deno's server gave up listening another one takes its place. */
+const relistenDelayMs = 100;
+/** What the one that gave up has been sent is answered; then its connections close. */
+const abandonedGraceMs = 1000;
+
 /** A running server. */
 export interface Server {
   /** Stops taking connections, answers what is in flight, closes the store. */
@@ -195,13 +200,41 @@ export async function startServer(
     return response;
   }
 
-  const server = Deno.serve({
-    hostname: config.host,
-    port: config.port,
-    // Deno's own line on stdout would not be JSON.
-    onListen: ({ hostname, port }) =>
-      log.write("INFO", { message: "listening", host: hostname, port }),
-  }, answer);
+  function listen(): Deno.HttpServer {
+    const server = Deno.serve({
+      hostname: config.host,
+      port: config.port,
+      // Deno's own line on stdout would not be JSON.
+      onListen: ({ hostname, port }) =>
+        log.write("INFO", { message: "listening", host: hostname, port }),
+    }, answer);
+    server.finished.catch((error) => relisten(server, error));
+    return server;
+  }
+
+  /**
+   * Deno.serve() stops listening for good at the first connection that it can't
+   * accept, as when the process has no file descriptor left. Connections that
+   * carry no request are what takes them: closing them makes room.
+   */
+  async function relisten(failed: Deno.HttpServer, error: unknown) {
+    if (stopping) return;
+    const message = "connections can't be accepted, listening anew";
+    log.write("ERROR", { message, error: String(error) });
+    delay(abandonedGraceMs).then(() => failed.shutdown()).catch(() => {});
+    let isListening = false;
+    while (!stopping && !isListening) {
+      await delay(relistenDelayMs);
+      try {
+        server = listen();
+        isListening = true;
+      } catch {
+        // No descriptor for that either, so far.
+      }
+    }
+  }
+
+  let server = listen();
 
   return {
     async shutdown() {
@@ -259,6 +292,7 @@ function errorToResponse(
     return unavailableResponse(error.message);
   }
   if (error instanceof BodyError) {
+    logFields.reason = error.message;
     return error.status === 503
       ? unavailableResponse(error.message)
       : errorResponse(error.status, error.message);
