@@ -62,6 +62,9 @@ Environment:
   DATABASE_URL    sqlite:////absolute/path.db, sqlite:///relative/path.db or
                   sqlite:///:memory: (default: sqlite:////data/app.db)
   RETENTION_DAYS  What arrived more days ago is deleted (default: never)
+  MIN_FREE_DISK_MIB
+                  With less free on the database's disk the server is not ready;
+                  0 turns that off (default: 256)
   LOG_LEVEL       DEBUG, INFO, WARNING or ERROR (default: INFO)
   HOST, PORT      Where to listen (default: 0.0.0.0, 8000)
 

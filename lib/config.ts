@@ -18,6 +18,8 @@ export interface Config {
   readonly databasePath: string;
   /** Rows that arrived more days ago are deleted; `Infinity` keeps them for ever. */
   readonly retentionDays: number;
+  /** With less than this free on the database's disk it is not ready; 0 is never. */
+  readonly minFreeDiskBytes: number;
   readonly logLevel: LogLevel;
   /** The host name or address to listen on. */
   readonly host: string;
@@ -105,6 +107,12 @@ export function readConfig(
       "an integer from 1 to 9999999",
       parseRetentionDays,
     ),
+    minFreeDiskBytes: read(
+      "MIN_FREE_DISK_MIB",
+      "256",
+      "an integer from 0, which turns it off, to 99999999",
+      parseMebibytes,
+    ),
     logLevel: read("LOG_LEVEL", "INFO", logLevels.join(", "), parseLogLevel),
     host: read("HOST", "0.0.0.0", "an IP address or a host name", parseHost),
     port: read("PORT", "8000", "an integer from 1 to 65535", parsePort),
@@ -139,6 +147,10 @@ function parseDatabaseUrl(value: string): string | undefined {
 function parseRetentionDays(value: string): number | undefined {
   if (value === "") return Infinity;
   return /^[1-9]\d{0,6}$/.test(value) ? Number(value) : undefined;
+}
+
+function parseMebibytes(value: string): number | undefined {
+  return /^\d{1,8}$/.test(value) ? Number(value) * (1 << 20) : undefined;
 }
 
 function parseLogLevel(value: string): LogLevel | undefined {

@@ -17,7 +17,7 @@ Deno.test("main() prints the commands, options and variables when asked for help
     const words = "serve sign healthcheck --help --version " +
       "WEBHOOK_SECRET WEBHOOK_SECRET_PREVIOUS WHATSAPP_APP_SECRET " +
       "WHATSAPP_APP_SECRET_PREVIOUS WHATSAPP_VERIFY_TOKEN " +
-      "..._FILE DATABASE_URL RETENTION_DAYS LOG_LEVEL HOST PORT";
+      "..._FILE DATABASE_URL RETENTION_DAYS MIN_FREE_DISK_MIB LOG_LEVEL HOST PORT";
     for (const word of words.split(" ")) {
       assert(stdout.includes(word), `${word} in the help`);
     }

@@ -4,18 +4,16 @@
  * @module
  */
 
-import { statfsSync, type StatsFs } from "node:fs";
 import { dirname } from "node:path";
 import { type Config, readConfig } from "../config.ts";
 import { missingSecrets } from "../providers/providers.ts";
+import { freeBytes } from "../store/sqlite/disk.ts";
 import { inspect } from "../store/sqlite/inspect.ts";
 import { findFaults } from "../store/sqlite/integrity.ts";
 import { schemaVersion } from "../store/sqlite/schema.ts";
 import type { Command } from "./command.ts";
 import { Progress, readableSize } from "./progress.ts";
 
-/** Less than this may be full before somebody has seen to it. */
-const minFreeBytes = 256 << 20;
 /** A clock that was never set says 1970. */
 const firstSaneYear = 2025;
 /** How far a clock that is kept right may be put back. */
@@ -33,7 +31,7 @@ Checks, a line each, whether
   - the database can be opened and is whole (PRAGMA quick_check, which reads all
     of it), or can be made,
   - its schema is one that this program knows,
-  - ${minFreeBytes >> 20} MiB are free on its disk,
+  - MIN_FREE_DISK_MIB (256) are free on its disk,
   - the clock says a sane year, and the newest message is not from the future.
 The server may run; nothing is changed.
 
@@ -69,7 +67,7 @@ Exit codes:
       describeConfig,
     );
     if (config === undefined) return 1;
-    const { databasePath: path } = config;
+    const { databasePath: path, minFreeDiskBytes } = config;
     const inspection = await report(
       "database",
       () => hasFile(path) ? inspect(path) : undefined,
@@ -79,7 +77,11 @@ Exit codes:
       await report("schema", () => inspection.version, describeSchema);
     }
     if (path !== ":memory:") {
-      await report("disk", () => statfsSync(dirname(path)), describeDisk);
+      await report(
+        "disk",
+        () => freeBytes(path),
+        (free) => describeDisk(free, minFreeDiskBytes),
+      );
     }
     const newestReceivedAt = inspection?.newestReceivedAt ?? null;
     await report(
@@ -152,14 +154,10 @@ function describeSchema(version: number): string {
 }
 
 /** @throws {Error} If there is too little left. */
-export function describeDisk(
-  { bavail, blocks, bsize }: Pick<StatsFs, "bavail" | "blocks" | "bsize">,
-): string {
-  const free = `${readableSize(bavail * bsize)} of ${
-    readableSize(blocks * bsize)
-  } free`;
-  if (bavail * bsize < minFreeBytes) throw new Error(free);
-  return free;
+export function describeDisk(free: number, minFree: number): string {
+  const text = `${readableSize(free)} free`;
+  if (free >= minFree) return text;
+  throw new Error(`${text}, less than ${readableSize(minFree)}`);
 }
 
 /**

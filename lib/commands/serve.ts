@@ -73,11 +73,7 @@ async function serve(
       log.write("ERROR", { message, reason, reason_detail: detail });
     }
   };
-  const store = new SqliteStore(
-    config.databasePath,
-    onState,
-    config.retentionDays,
-  );
+  const store = new SqliteStore(config.databasePath, onState, config);
   for (const message of missingSecrets(config.secrets)) {
     log.write("ERROR", { message });
   }

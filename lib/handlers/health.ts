@@ -11,12 +11,12 @@ import { errorResponse, type Handler, type Service } from "./handler.ts";
 /** The process runs. */
 export const getLive: Handler = () => Response.json({ status: "live" });
 
-/** Deliveries can be verified, and the database answers. */
-export const getReady: Handler = async (_exchange, service) => {
+/** Deliveries can be verified, and the database takes them. */
+export const getReady: Handler = async ({ logFields }, service) => {
   const problems = await findProblems(service);
-  return problems.length === 0
-    ? Response.json({ status: "ready" })
-    : errorResponse(503, `not ready: ${problems.join("; ")}`);
+  if (problems.length === 0) return Response.json({ status: "ready" });
+  logFields.reason = problems.join("; ");
+  return errorResponse(503, `not ready: ${logFields.reason}`);
 };
 
 /** Why the service isn't ready; nothing if it is. */

@@ -22,8 +22,10 @@ const explanations = {
   opening: "the database is not open yet",
   closing: "the server is shutting down",
   queue_full: "too many deliveries are waiting to be stored",
+  busy: "too many requests are waiting for the database",
   locked: "the database is locked by another process",
   full: "the disk or the database is full",
+  disk_low: "the database's disk is almost full",
   io_error: "the database can't be read or written: I/O error",
   cannot_open: "the database can't be opened",
   read_only: "the database is read-only",
@@ -152,7 +154,7 @@ export interface Store {
   stats(): Promise<Stats>;
   /** Resolves soon, also while the store can't be used. */
   figures(): Promise<Figures>;
-  /** Resolves if the store answers and its schema is applied. */
+  /** Resolves if the store answers, can be written, and has room for more. */
   ping(): Promise<void>;
   /** Stores what is waiting, then lets go of everything. */
   close(): Promise<void>;

@@ -44,7 +44,7 @@ Deno.test("check finds nothing wrong with a server that runs", async () => {
   );
   assert(text("database").startsWith(server.databasePath));
   assert.match(text("schema"), /^version \d+$/);
-  assert.match(text("disk"), /^[\d.]+ [MG]B of [\d.]+ [MG]B free$/);
+  assert.match(text("disk"), /^[\d.]+ [MG]B free$/);
   assert.match(text("clock"), /^\d{4}-.*Z, the newest message came \d{4}-.*Z$/);
 });
 
@@ -156,14 +156,21 @@ Deno.test("describeClock() throws when the clock was never set, or put back by m
   assert.throws(() => describeClock(now, "2026-01-01T00:01:00.001Z"));
 });
 
-Deno.test("describeDisk() throws when less than 256 MiB are free", () => {
-  const blocks = { blocks: 1 << 20, bsize: 4096 };
-  assert.equal(
-    describeDisk({ ...blocks, bavail: 1 << 16 }),
-    "268.4 MB of 4.3 GB free",
-  );
+Deno.test("describeDisk() throws when less is free than has to be", () => {
+  assert.equal(describeDisk(1 << 28, 1 << 28), "268.4 MB free");
+  assert.equal(describeDisk(0, 0), "0.0 MB free");
   assert.throws(
-    () => describeDisk({ ...blocks, bavail: (1 << 16) - 1 }),
-    /^Error: 268\.4 MB of 4\.3 GB free$/,
+    () => describeDisk((1 << 28) - 1, 1 << 28),
+    /^Error: 268\.4 MB free, less than 268\.4 MB$/,
   );
+});
+
+Deno.test("check takes MIN_FREE_DISK_MIB for how much has to be free", async () => {
+  using store = new TempStore();
+  const withMin = (MIN_FREE_DISK_MIB: string) =>
+    check({ ...env, ...store.env, MIN_FREE_DISK_MIB });
+  const { code, faults } = await withMin("99999999");
+  assert.equal(code, 1);
+  assert.match(faults.join(), /^disk: \S+ [MG]B free, less than \S+ GB$/);
+  assert.equal((await withMin("0")).code, 0);
 });

@@ -7,7 +7,19 @@
 import { StoreUnavailable } from "../store.ts";
 import type { Call, Operations, Reply } from "./worker.ts";
 
+/** So many calls may wait for one worker; past that, `busy`. */
+const maxWaitingCalls = 1000;
+/** A worker that does nothing else for so many seconds hangs. */
+const hangSeconds = 30;
+/** But these take as long as the database is large. */
+const slowOperations: ReadonlySet<keyof Operations> = new Set([
+  "open",
+  "checkpoint",
+  "close",
+]);
+
 interface Waiting {
+  readonly name: keyof Operations;
   resolve(value: unknown): void;
   reject(error: StoreUnavailable): void;
 }
@@ -20,15 +32,25 @@ export class Connection {
   readonly #worker = new Worker(new URL("./worker.ts", import.meta.url), {
     type: "module",
   });
+  /** In the order asked: the first one is being done. */
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
+  /** Seconds are counted, not measured: while the process stands still none goes by. */
+  #secondsSinceReply = 0;
+  readonly #watch = setInterval(() => this.#watchForHang(), 1000);
+  readonly #onCrash: (error: StoreUnavailable) => void;
 
-  /** @param onCrash Called when the worker dies of an error; all calls have failed by then. */
+  /**
+   * @param onCrash Called when the worker dies of an error, or hangs; all calls
+   * have failed by then.
+   */
   constructor(onCrash: (error: StoreUnavailable) => void) {
+    this.#onCrash = onCrash;
     this.#worker.onmessage = ({ data }: MessageEvent<string>) => {
       const reply: Reply = JSON.parse(data);
       const { resolve, reject } = this.#waiting.get(reply.id)!;
       this.#waiting.delete(reply.id);
+      this.#secondsSinceReply = 0;
       if ("reason" in reply) {
         reject(new StoreUnavailable(reply.reason, reply.detail));
       } else {
@@ -38,24 +60,27 @@ export class Connection {
     this.#worker.onerror = (event) => {
       // Without this the error would end the whole process.
       event.preventDefault();
-      const error = new StoreUnavailable("worker_crashed", event.message);
-      this.#fail(error);
-      onCrash(error);
+      this.#crash(new StoreUnavailable("worker_crashed", event.message));
     };
   }
 
   /**
    * Has the worker do one of its operations; they are done in the order asked.
    *
-   * @throws {StoreUnavailable} If the operation fails or the worker goes away.
+   * @throws {StoreUnavailable} If the operation fails, the worker goes away, or
+   * too many wait for it.
    */
   call<Name extends keyof Operations>(
     name: Name,
     ...args: Parameters<Operations[Name]>
   ): Promise<ReturnType<Operations[Name]>> {
+    if (this.#waiting.size >= maxWaitingCalls) {
+      return Promise.reject(new StoreUnavailable("busy"));
+    }
+    if (this.#waiting.size === 0) this.#secondsSinceReply = 0;
     const id = ++this.#lastId;
     const result = new Promise<unknown>((resolve, reject) =>
-      this.#waiting.set(id, { resolve, reject })
+      this.#waiting.set(id, { name, resolve, reject })
     );
     this.#worker.postMessage(
       JSON.stringify({ id, name, args } satisfies Call),
@@ -65,8 +90,21 @@ export class Connection {
 
   /** Ends the worker as it is; calls that wait fail with this error. */
   terminate(error: StoreUnavailable): void {
+    clearInterval(this.#watch);
     this.#worker.terminate();
     this.#fail(error);
+  }
+
+  #watchForHang(): void {
+    const [current] = this.#waiting.values();
+    if (current === undefined || slowOperations.has(current.name)) return;
+    if (++this.#secondsSinceReply < hangSeconds) return;
+    this.#crash(new StoreUnavailable("no_answer"));
+  }
+
+  #crash(error: StoreUnavailable): void {
+    this.#fail(error);
+    this.#onCrash(error);
   }
 
   #fail(error: StoreUnavailable): void {

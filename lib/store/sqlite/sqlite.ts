@@ -37,6 +37,8 @@ export const maxWaitingRows = 10_000;
 const maxWaitingPayloadChars = 64 << 20;
 /** How many rows one transaction takes, or one delivery: about 50 ms of work. */
 const maxBatchRows = 2_000;
+/** And how much of payloads: it crosses to the worker as one string. */
+const maxBatchPayloadChars = 8 << 20;
 /** When so many rows are not indexed, each commit is followed by a step: 20 ms. */
 const maxUnindexed = 1024;
 /** So many are indexed at once: more than came since the last time, to catch up. */
@@ -80,6 +82,7 @@ export class SqliteStore implements Store {
   readonly #path: string;
   readonly #onState: (problem: StoreUnavailable | null) => void;
   #onCommit: (commit: Commit) => void = () => {};
+  readonly #minFreeDiskBytes: number;
   /** Every worker that runs, in the order they were started. */
   readonly #connections: Connection[] = [];
   #writer?: Connection;
@@ -106,6 +109,9 @@ export class SqliteStore implements Store {
   readonly #upkeepTimer = setInterval(() => this.#upkeep(), upkeepIntervalMs);
   /** Why the store can't be used, or `null` when it can. */
   #problem: StoreUnavailable | null = new StoreUnavailable("opening");
+  /** Why the last write failed, while reads still work; `null` after one that didn't. */
+  #writeProblem: StoreUnavailable | null = null;
+  #toldProblem = this.#problem;
   #closing = false;
   #reopenTimer?: ReturnType<typeof setTimeout>;
   #waiting: Waiting[] = [];
@@ -118,16 +124,18 @@ export class SqliteStore implements Store {
    * @param path The database file, or `:memory:`.
    * @param onState Told whenever the store becomes usable (`null`), or unusable
    * for another reason than before.
-   * @param retentionDays Rows that arrived longer ago are deleted.
+   * @param options.retentionDays Rows that arrived longer ago are deleted.
+   * @param options.minFreeDiskBytes With less free on the disk `ping()` rejects.
    */
   constructor(
     path: string,
     onState: (problem: StoreUnavailable | null) => void,
-    retentionDays = Infinity,
+    { retentionDays = Infinity, minFreeDiskBytes = 0 } = {},
   ) {
     this.#path = path;
     this.#onState = onState;
     this.#retentionMs = retentionDays * dayMs;
+    this.#minFreeDiskBytes = minFreeDiskBytes;
     this.#open();
     this.#stepLater(stepIntervalMs);
   }
@@ -200,7 +208,10 @@ export class SqliteStore implements Store {
 
   async ping(): Promise<void> {
     try {
-      await this.#soon((connection) => connection.call("ping"));
+      await this.#soon((connection) =>
+        connection.call("ping", this.#minFreeDiskBytes)
+      );
+      if (this.#writeProblem !== null) throw this.#writeProblem;
     } catch (error) {
       this.#reopenIfReplaced(error as StoreUnavailable);
       throw error;
@@ -238,6 +249,7 @@ export class SqliteStore implements Store {
           batch.map(({ delivery }) => delivery),
         );
         batch.forEach(({ resolve }, index) => resolve(inserted[index]));
+        if (this.#writeProblem !== null) this.#setWriteProblem(null);
         this.#onCommit({
           rows: batch.reduce((sum, { rows }) => sum + rows, 0),
           durationMs: performance.now() - startMs,
@@ -249,7 +261,7 @@ export class SqliteStore implements Store {
         const failed = [...batch, ...this.#waiting.splice(0)];
         this.#waitingRows = this.#waitingPayloadChars = 0;
         for (const { reject } of failed) reject(error as StoreUnavailable);
-        this.#reopenIfReplaced(error as StoreUnavailable);
+        this.#onWriteFailed(error as StoreUnavailable);
       }
     }
     this.#committing = false;
@@ -295,10 +307,10 @@ export class SqliteStore implements Store {
       this.#unindexed = hasMore ? Math.max(0, this.#unindexed - messages) : 0;
       this.#addToLog(messages * logCharsPerRow);
       return hasMore;
-    } catch {
-      // What is wrong with the database the next batch finds out, and what was not
-      // indexed a later step indexes.
+    } catch (error) {
+      // What was not indexed a later step indexes.
       this.#unindexed = 0;
+      this.#onStepFailed(error as StoreUnavailable);
       return false;
     }
   }
@@ -321,7 +333,8 @@ export class SqliteStore implements Store {
       this.#nextDeletionMs = endMs +
         (endMs - startMs) * (1 / deletionShare - 1);
       return this.#isDeleting;
-    } catch {
+    } catch (error) {
+      this.#onStepFailed(error as StoreUnavailable);
       this.#nextDeletionMs = startMs + deletionRetryMs;
       return false;
     }
@@ -334,6 +347,10 @@ export class SqliteStore implements Store {
   /** A delivery that arrives meanwhile waits for one step at most. */
   async #stepOnTime(): Promise<void> {
     const startMs = performance.now();
+    if (this.#writeProblem !== null && !this.#committing) {
+      // As long as it is not ready, no delivery may come to find out.
+      await this.#tryToWrite();
+    }
     const hasMore = this.#problem === null &&
       (await this.#index() || !this.#committing && await this.#deleteOld());
     if (this.#closing) return;
@@ -386,6 +403,15 @@ export class SqliteStore implements Store {
     this.#isCheckpointing = false;
   }
 
+  async #tryToWrite(): Promise<void> {
+    try {
+      await this.#writer!.call("tryToWrite");
+      this.#setWriteProblem(null);
+    } catch (error) {
+      this.#onWriteFailed(error as StoreUnavailable);
+    }
+  }
+
   /** Does something when the current search has ended, before the next one begins. */
   async #betweenSearches(work: () => Promise<void>): Promise<void> {
     const pause = Promise.withResolvers<void>();
@@ -418,13 +444,18 @@ export class SqliteStore implements Store {
 
   #nextBatch(): Waiting[] {
     let rows = 0;
+    let payloadChars = 0;
     let count = 0;
-    while (count < this.#waiting.length && rows < maxBatchRows) {
-      const { rows: deliveryRows, payloadChars } = this.#waiting[count++];
-      rows += deliveryRows;
-      this.#waitingPayloadChars -= payloadChars;
+    while (
+      count < this.#waiting.length && rows < maxBatchRows &&
+      payloadChars < maxBatchPayloadChars
+    ) {
+      const delivery = this.#waiting[count++];
+      rows += delivery.rows;
+      payloadChars += delivery.payloadChars;
     }
     this.#waitingRows -= rows;
+    this.#waitingPayloadChars -= payloadChars;
     return this.#waiting.splice(0, count);
   }
 
@@ -456,6 +487,23 @@ export class SqliteStore implements Store {
     return connection;
   }
 
+  /** A step doesn't wait for a lock: that another process has it is no failure. */
+  #onStepFailed(problem: StoreUnavailable): void {
+    if (problem.reason !== "locked") this.#onWriteFailed(problem);
+  }
+
+  #onWriteFailed(problem: StoreUnavailable): void {
+    if (this.#problem !== null) return;
+    if (problem.reason === "replaced") {
+      this.#reopenLater(problem);
+    } else if (problem.reason === "corrupt") {
+      // Every further write could make it worse. Somebody has to restore it.
+      this.#abandon(problem);
+    } else {
+      this.#setWriteProblem(problem);
+    }
+  }
+
   /** What is written to a file that is no longer there would be lost. */
   #reopenIfReplaced(problem: StoreUnavailable): void {
     if (problem.reason === "replaced") this.#reopenLater(problem);
@@ -463,20 +511,31 @@ export class SqliteStore implements Store {
 
   #reopenLater(problem: StoreUnavailable): void {
     if (this.#closing || this.#reopenTimer !== undefined) return;
-    this.#setProblem(problem);
-    for (const connection of this.#connections.splice(0)) {
-      connection.terminate(problem);
-    }
+    this.#abandon(problem);
     this.#reopenTimer = setTimeout(() => {
       this.#reopenTimer = undefined;
       this.#open();
     }, reopenDelayMs);
   }
 
+  #abandon(problem: StoreUnavailable): void {
+    this.#setProblem(problem);
+    for (const connection of this.#connections.splice(0)) {
+      connection.terminate(problem);
+    }
+  }
+
   #setProblem(problem: StoreUnavailable | null): void {
-    const changed = problem?.reason !== this.#problem?.reason;
     this.#problem = problem;
-    if (changed) this.#onState(problem);
+    this.#setWriteProblem(null);
+  }
+
+  #setWriteProblem(problem: StoreUnavailable | null): void {
+    this.#writeProblem = problem;
+    const current = this.#problem ?? problem;
+    const isNew = current?.reason !== this.#toldProblem?.reason;
+    this.#toldProblem = current;
+    if (isNew) this.#onState(current);
   }
 
   #usable(connection: Connection | undefined): Connection {

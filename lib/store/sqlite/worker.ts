@@ -15,6 +15,7 @@ import {
   StoreUnavailable,
   type UnavailableReason,
 } from "../store.ts";
+import { freeBytes } from "./disk.ts";
 import { asUnavailable } from "./errors.ts";
 import { EventCounter } from "./event_counter.ts";
 import { Indexer } from "./indexer.ts";
@@ -152,9 +153,17 @@ const operations = {
       db!.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
     }
   },
-  ping() {
+  /** Writes as a delivery does, and changes nothing. */
+  tryToWrite() {
+    checkFile();
+    db!.exec("UPDATE totals SET indexed_seq = indexed_seq");
+  },
+  ping(minFreeBytes: number) {
     checkFile();
     reader.ping();
+    if (file !== undefined && freeBytes(file.path) < minFreeBytes) {
+      throw new StoreUnavailable("disk_low");
+    }
   },
   listMessages: (filter: MessageFilter, limit: number, offset: number) =>
     reader.listMessages(filter, limit, offset),
