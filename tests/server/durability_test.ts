@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { Indexer } from "../../lib/store/sqlite/indexer.ts";
 import { message, signatureOf, TestServer } from "../harness.ts";
+import { storedIds } from "./stored.ts";
 
 /** Delivers until the server is gone; adds the ids it said 200 to. */
 async function deliverUntilGone(
@@ -19,35 +19,6 @@ async function deliverUntilGone(
     }
     assert([200, 503].includes(status), `${status}`);
     if (status === 200) acknowledged.add(fields.message_id);
-  }
-}
-
-/** The ids that are stored, and indexed as they should be. */
-function storedIds(path: string): Set<string> {
-  const db = new DatabaseSync(path);
-  try {
-    assert.equal(
-      db.prepare("PRAGMA integrity_check").get()!.integrity_check,
-      "ok",
-    );
-    const indexer = new Indexer(db);
-    while (indexer.index(10_000).hasMore);
-    const [indexed, counted] = [
-      `SELECT messages, senders,
-              (SELECT sum(count) FROM senders) AS of_senders,
-              (SELECT sum(messages) FROM periods) / 2 AS of_periods,
-              (SELECT count(*) FROM sender_hour_terms) AS of_hours
-         FROM totals`,
-      `SELECT count(*) AS messages, count(DISTINCT from_msisdn) AS senders,
-              count(*) AS of_senders, count(*) AS of_periods,
-              count(*) AS of_hours
-         FROM messages`,
-    ].map((sql) => db.prepare(sql).get());
-    assert.deepEqual(indexed, counted);
-    const rows = db.prepare("SELECT message_id FROM messages").all();
-    return new Set(rows.map(({ message_id }) => message_id as string));
-  } finally {
-    db.close();
   }
 }
 
@@ -214,48 +185,6 @@ Deno.test("a second signal stops at once, one that came twice does not", async (
   assert(performance.now() - startMs < 1500);
 });
 
-Deno.test("a lock held longer than the busy timeout gives 503 and no loss", async () => {
-  await using server = await TestServer.start();
-  const early = message();
-  assert.equal(await server.deliver(early), 200);
-  const blocked = message();
-  const other = new DatabaseSync(server.databasePath);
-  other.exec("BEGIN IMMEDIATE");
-  const startMs = performance.now();
-  const responses = await Promise.all(
-    Array.from({ length: 5 }, () => server.post(JSON.stringify(blocked))),
-  );
-  // Those that came during the attempt do not wait for another one.
-  assert(performance.now() - startMs < 4500);
-  for (const response of responses) {
-    assert.equal(response.status, 503);
-    assert.equal(response.headers.get("retry-after"), "1");
-    assert.equal(
-      (await response.json()).detail,
-      "the database is locked by another process",
-    );
-  }
-  // Reading goes on all the while.
-  assert.equal((await server.get("/messages")).total, 1);
-  other.exec("ROLLBACK");
-  other.close();
-  assert.equal(await server.deliver(blocked), 200);
-  assert.deepEqual(
-    storedIds(server.databasePath),
-    new Set([early.message_id, blocked.message_id]),
-  );
-  const line = await server.logged(({ status }) => status === 503);
-  assert.deepEqual([line.level, line.result, line.reason], [
-    "ERROR",
-    "unavailable",
-    "locked",
-  ]);
-  assert.equal(
-    await server.metric('webhook_requests_total{result="unavailable"}'),
-    responses.length,
-  );
-});
-
 Deno.test("a lock shorter than the busy timeout only delays", async () => {
   await using server = await TestServer.start();
   const other = new DatabaseSync(server.databasePath);
@@ -266,58 +195,6 @@ Deno.test("a lock shorter than the busy timeout only delays", async () => {
   other.exec("ROLLBACK");
   other.close();
   assert.equal(await delivery, 200);
-});
-
-Deno.test("a disk that takes no more gives 503, and loses nothing that was acknowledged", async () => {
-  const dir = await Deno.makeTempDir();
-  const acknowledged = new Set<string>();
-  const deliver = async (server: TestServer) => {
-    const fields = message({ text: "x".repeat(4000) });
-    const status = await server.deliver(fields);
-    if (status === 200) acknowledged.add(fields.message_id);
-    return status;
-  };
-  {
-    // The limit of a file's size stands for that of the disk.
-    await using server = await TestServer.start({
-      dir,
-      shell: `trap "" XFSZ; ulimit -f 4000; exec "$@"`,
-    });
-    let status = 200;
-    while (status === 200) status = await deliver(server);
-    assert.equal(status, 503);
-    assert(acknowledged.size > 10);
-    const { total } = await server.get<{ total: number }>("/messages?limit=1");
-    assert.equal(total, acknowledged.size);
-    const line = await server.logged(({ status }) => status === 503);
-    assert.deepEqual([line.level, line.result], ["ERROR", "unavailable"]);
-    assert.match(line.reason as string, /^(full|io_error)$/);
-  }
-  {
-    await using server = await TestServer.start({ dir });
-    assert.equal(await deliver(server), 200);
-  }
-  assert.deepEqual(storedIds(`${dir}/app.db`), acknowledged);
-  await Deno.remove(dir, { recursive: true });
-});
-
-Deno.test("a database that is deleted under the server is noticed before a 200", async () => {
-  await using server = await TestServer.start();
-  assert.equal(await server.deliver(message()), 200);
-  for await (const { name } of Deno.readDir(server.dir)) {
-    await Deno.remove(`${server.dir}/${name}`);
-  }
-  const lost = message();
-  const response = await server.post(JSON.stringify(lost));
-  assert.equal(response.status, 503);
-  assert.equal(
-    (await response.json()).detail,
-    "the database file was deleted or replaced",
-  );
-  await server.logged("the database file was deleted or replaced");
-  await server.loggedTimes(2, "database open");
-  assert.equal(await server.deliver(lost), 200);
-  assert.deepEqual(storedIds(server.databasePath), new Set([lost.message_id]));
 });
 
 Deno.test("a log that nobody reads holds up neither requests nor the stop", async () => {

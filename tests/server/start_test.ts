@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { DatabaseSync } from "node:sqlite";
 import {
   freePort,
   message,
@@ -93,56 +92,6 @@ Deno.test("a database that can't be opened at first is opened later", async () =
     assert.equal((await server.get("/messages")).total, 1);
   }
   await Deno.remove(parent, { recursive: true });
-});
-
-Deno.test("a file that is no database is refused and left as it is", async () => {
-  const dir = await Deno.makeTempDir();
-  const content = "not a database ".repeat(100);
-  await Deno.writeTextFile(`${dir}/app.db`, content);
-  {
-    await using server = await TestServer.start({
-      dir,
-      until: ["the database file is corrupt or no database"],
-    });
-    assert.match(await notReady(server), /corrupt or no database/);
-    assert.equal(await server.deliver(message()), 503);
-  }
-  assert.equal(await Deno.readTextFile(`${dir}/app.db`), content);
-  await Deno.remove(dir, { recursive: true });
-});
-
-Deno.test("a database newer than the program is refused with the versions", async () => {
-  const dir = await Deno.makeTempDir();
-  const db = new DatabaseSync(`${dir}/app.db`);
-  db.exec("PRAGMA user_version = 99");
-  db.close();
-  const refusal = "the database was written by a newer version of this program";
-  {
-    await using server = await TestServer.start({ dir, until: [refusal] });
-    assert.equal(await notReady(server), `not ready: ${refusal}`);
-    const line = await server.logged(refusal);
-    assert.match(line.reason_detail as string, /99/);
-    assert.equal(await server.deliver(message()), 503);
-  }
-  await Deno.remove(dir, { recursive: true });
-});
-
-Deno.test("a database locked at the start is opened when the lock is gone", async () => {
-  const dir = await Deno.makeTempDir();
-  const other = new DatabaseSync(`${dir}/app.db`);
-  other.exec("CREATE TABLE t (x); BEGIN EXCLUSIVE");
-  {
-    await using server = await TestServer.start({
-      dir,
-      until: ["the database is locked by another process"],
-    });
-    assert.match(await notReady(server), /locked/);
-    other.exec("ROLLBACK");
-    other.close();
-    await server.logged("database open");
-    assert.equal(await server.deliver(message()), 200);
-  }
-  await Deno.remove(dir, { recursive: true });
 });
 
 Deno.test("sqlite:///:memory: is a database for as long as the server lives", async () => {

@@ -29,7 +29,12 @@ export function reasonOf(error: Error): UnavailableReason {
 
 /** Any error as one that callers of the store know. */
 export function asUnavailable(error: Error): StoreUnavailable {
-  return error instanceof StoreUnavailable
-    ? error
-    : new StoreUnavailable(reasonOf(error), error.message);
+  if (error instanceof StoreUnavailable) return error;
+  const reason = reasonOf(error);
+  return new StoreUnavailable(
+    reason,
+    reason === "corrupt"
+      ? `${error.message}; nothing is written to it: stop the server and restore a backup`
+      : error.message,
+  );
 }

@@ -138,6 +138,8 @@ export function migrate(db: DatabaseSync): void {
         `schema version ${version}, this program knows up to ${schemaVersion}: run a newer program or restore a backup`,
       );
     }
+    // Mostly there is nothing to do: that writes nothing.
+    if (version === schemaVersion) return;
     for (const migration of migrations.slice(version)) db.exec(migration);
     db.exec(`PRAGMA user_version = ${schemaVersion}`);
   });

@@ -161,7 +161,10 @@ const operations = {
   ping(minFreeBytes: number) {
     checkFile();
     reader.ping();
-    if (file !== undefined && freeBytes(file.path) < minFreeBytes) {
+    if (
+      file !== undefined && minFreeBytes > 0 &&
+      freeBytes(file.path) < minFreeBytes
+    ) {
       throw new StoreUnavailable("disk_low");
     }
   },

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { mock } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { DeliveredMessage } from "../../../lib/message.ts";
 import { migrate } from "../../../lib/store/sqlite/schema.ts";
@@ -277,4 +278,113 @@ Deno.test("SqliteStore.figures() counts messages when the database is in memory,
   await store.insert(delivery());
   assert.deepEqual(await store.figures(), { messages: 1, events: 0 });
   await store.close();
+});
+
+/** Runs a test with every worker that starts meanwhile at hand. */
+async function withWorkers(
+  test: (workers: Worker[]) => Promise<void>,
+): Promise<void> {
+  const workers: Worker[] = [];
+  const { Worker: RealWorker } = globalThis;
+  globalThis.Worker = class extends RealWorker {
+    constructor(...args: ConstructorParameters<typeof Worker>) {
+      super(...args);
+      workers.push(this);
+    }
+  };
+  try {
+    await test(workers);
+  } finally {
+    globalThis.Worker = RealWorker;
+  }
+}
+
+/** A store in a new file, and what it has told of its state so far. */
+class ObservedStore implements AsyncDisposable {
+  readonly #dir = Deno.makeTempDirSync();
+  readonly path = `${this.#dir}/app.db`;
+  readonly states: string[] = [];
+  #onState = () => {};
+  readonly store = new SqliteStore(this.path, (problem) => {
+    this.states.push(problem?.reason ?? "open");
+    this.#onState();
+  });
+
+  /** Resolves when it has told so many states. */
+  async told(count: number): Promise<void> {
+    while (this.states.length < count) {
+      await new Promise<void>((resolve) => this.#onState = resolve);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.store.close();
+    await Deno.remove(this.#dir, { recursive: true });
+  }
+}
+
+Deno.test("SqliteStore replaces a worker that crashes, and rejects what waits for it", async () => {
+  await withWorkers(async (workers) => {
+    await using observed = new ObservedStore();
+    const { store, states } = observed;
+    await observed.told(1);
+    await store.insert(delivery());
+    // What the writer, the reader and the searcher do, in the order they start.
+    const calls: (() => Promise<unknown>)[] = [
+      () => store.insert(delivery()),
+      () => store.stats(),
+      () => store.listMessages({ q: "hell" }, 1, 0),
+    ];
+    for (const [index, call] of calls.entries()) {
+      const current = workers.slice(-4)[index];
+      // No JSON: the worker throws before it gets to the call.
+      current.postMessage("{");
+      await assert.rejects(call(), { reason: "worker_crashed" });
+      await observed.told(3 + 2 * index);
+      await call();
+    }
+    assert.deepEqual(
+      states,
+      ["open", ...calls.flatMap(() => ["worker_crashed", "open"])],
+    );
+    assert.equal((await store.stats()).total_messages, 2);
+    await store.ping();
+  });
+});
+
+Deno.test("SqliteStore replaces a worker that does nothing for 30 s, and rejects what waits for it", async () => {
+  await withWorkers(async (workers) => {
+    mock.timers.enable({ apis: ["setInterval"] });
+    try {
+      await using observed = new ObservedStore();
+      const { store } = observed;
+      await observed.told(1);
+      const [writer] = workers;
+      // It never answers.
+      writer.terminate();
+      const first = store.insert(delivery());
+      const second = store.insert(delivery());
+      for (const insert of [first, second]) insert.catch(() => {});
+      for (let s = 0; s < 29; s++) mock.timers.tick(1000);
+      assert.equal((await store.stats()).total_messages, 0);
+      mock.timers.tick(1000);
+      await assert.rejects(first, { reason: "no_answer" });
+      await assert.rejects(second, { reason: "no_answer" });
+      await observed.told(3);
+      assert.deepEqual(observed.states, ["open", "no_answer", "open"]);
+      await store.insert(delivery());
+    } finally {
+      mock.timers.reset();
+    }
+  });
+});
+
+Deno.test("SqliteStore lets a thousand calls wait for a worker, not more", async () => {
+  await using observed = new ObservedStore();
+  const { store } = observed;
+  await observed.told(1);
+  const calls = Array.from({ length: 1001 }, () => store.stats());
+  await assert.rejects(calls.pop()!, { reason: "busy" });
+  await Promise.all(calls);
+  await store.stats();
 });
