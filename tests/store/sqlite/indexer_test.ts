@@ -208,6 +208,37 @@ const step = fc.oneof(
   },
 );
 
+Deno.test("Writer and Indexer leave nothing half done when the database is full", () => {
+  using temp = new TempDatabase();
+  const db = temp.open();
+  db.exec("PRAGMA journal_mode = WAL");
+  migrate(db);
+  const [writer, indexer] = [new Writer(db), new Indexer(db)];
+  const reader = new Reader(db);
+  const limitTo = (pages: string) =>
+    db.exec(`PRAGMA max_page_count = ${pages}`);
+  const texts = (count: number) =>
+    Array.from({ length: count }, () => message({ text: crypto.randomUUID() }));
+  writer.insert([{ messages: texts(50), events: [] }]);
+  // SQLite makes the limit as small as the database is.
+  limitTo("1");
+  assert.throws(() => writer.insert([{ messages: texts(500), events: [] }]), {
+    message: "database or disk is full",
+  });
+  assert.throws(() => indexer.index(50), {
+    message: "database or disk is full",
+  });
+  const figures = () => [
+    reader.stats().total_messages,
+    reader.listMessages({ q: "-" }, 1, 0).total,
+  ];
+  assert.deepEqual(figures(), [50, 50]);
+  limitTo("1000000");
+  indexer.index(50);
+  assert.deepEqual(figures(), [50, 50]);
+  assert.equal(db.prepare("SELECT messages FROM totals").get()!.messages, 50);
+});
+
 Deno.test("Reader answers like a plain scan, whatever was inserted, indexed, deleted, restarted, killed and asked", () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 5, maxLength: 14 }), (steps) => {
