@@ -79,9 +79,11 @@ Deno.test("600 clients with 3 MB each: memory stays bounded, and a small deliver
   const idleBytes = await peakRssBytes(server);
   const size = 3_000_000;
   const piece = "x".repeat(60_000);
-  let isOver = false;
   const answers = new Map<string, number>();
-  const flood = Promise.all(Array.from({ length: 600 }, async () => {
+  const allSent = Promise.withResolvers<void>();
+  let sending = 600;
+  let isOver = false;
+  const flood = Promise.all(Array.from({ length: sending }, async () => {
     const connection = await server.send(
       head("/webhook/whatsapp", size, "0".repeat(64)),
     );
@@ -89,22 +91,25 @@ Deno.test("600 clients with 3 MB each: memory stays bounded, and a small deliver
     const answered = connection.read().catch(() => "gone")
       .then((text) => answer = text);
     // All of it but the last piece, as long as nobody says no.
-    const sending = (async () => {
+    const sent = (async () => {
       for (
-        let sent = piece.length;
-        sent < size && answer === "";
-        sent += piece.length
+        let bytes = piece.length;
+        bytes < size && answer === "";
+        bytes += piece.length
       ) {
         await connection.write(piece);
       }
-      if (answer === "") await connection.write(piece);
     })().catch(() => {});
+    await Promise.race([sent, answered]);
+    if (--sending === 0) allSent.resolve();
+    await allSent.promise;
+    if (answer === "") await connection.write(piece).catch(() => {});
     await answered;
     const status = answer.split(" ")[1] ?? answer;
     answers.set(status, (answers.get(status) ?? 0) + 1);
     if (status === "503") assert.match(answer, /retry-after: 1/i);
     connection[Symbol.dispose]();
-    await sending;
+    await sent;
   })).then(() => isOver = true);
   let delivered = 0;
   while (!isOver) {
@@ -121,7 +126,6 @@ Deno.test("600 clients with 3 MB each: memory stays bounded, and a small deliver
     `${idleBytes / megabyte} to ${peakBytes / megabyte} MiB`,
   );
   assert(answers.get("503")! > 0);
-  assert(answers.get("401")! > 0, "some are read to the end");
   const line = await server.logged(({ status }) => status === 503);
   assert.deepEqual([line.level, line.result, line.reason], [
     "ERROR",
@@ -217,7 +221,6 @@ Deno.test("no file descriptor left: what is connected is served, and new connect
   const first = await server.send(
     head("/webhook", body.length, signatureOf(body)) + body.slice(0, 10),
   );
-  await server.get("/health/live");
   const others: RawConnection[] = [];
   for (let n = 0; n < 150; n++) {
     try {

@@ -7,6 +7,7 @@
 
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { setTimeout as delay } from "node:timers/promises";
 import { message, type StartOptions, TestServer } from "../harness.ts";
 import { storedIds } from "./stored.ts";
 
@@ -23,7 +24,7 @@ async function readiness(server: TestServer): Promise<string> {
 
 /** Asks until the probe says this. */
 async function becomes(server: TestServer, wanted: string): Promise<void> {
-  while (await readiness(server) !== wanted);
+  while (await readiness(server) !== wanted) await delay(50);
 }
 
 /** Delivers messages of its own and remembers which of them got a 200. */
@@ -213,8 +214,7 @@ Deno.test({
 });
 
 Deno.test({
-  name:
-    "a disk that gets full during a checkpoint loses nothing, and the log is short again afterwards",
+  name: "a disk that gets full during a checkpoint loses nothing",
   ignore: unshare === undefined,
   async fn() {
     await using server = await startOnOwnFileSystem("size=80m", {
@@ -243,7 +243,6 @@ Deno.test({
     assert(databaseBytes < logBytes, "it could not be done");
     await inside(server, "rm filler");
     await becomes(server, "ready");
-    await inside(server, "true");
     for (const id of acknowledged) await server.get(`/messages/${id}`);
     const copy = await copyOut(server);
     assert.deepEqual(storedIds(copy), acknowledged);
