@@ -36,6 +36,8 @@ const restartTimeoutMs = 10;
 const pageBytes = 4096;
 const pageHeaderBytes = 24;
 
+const unchangingWrite = "UPDATE totals SET indexed_seq = indexed_seq";
+
 /** What a connection is for. */
 export type Role = "writer" | "reader" | "checkpointer";
 
@@ -56,6 +58,8 @@ function open(path: string, role: Role): void {
       // https://sqlite.org/pragma.html#pragma_synchronous
       db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
       migrate(db);
+      // A file that is read-only opens like any other; only a change fails.
+      db.exec(`BEGIN IMMEDIATE; ${unchangingWrite}; ROLLBACK`);
       // What is indexed is sorted first, in memory.
       db.exec(`PRAGMA cache_size = -${cacheKib}; PRAGMA temp_store = MEMORY`);
       // A checkpoint syncs the database file: no delivery is to wait for that.
@@ -156,7 +160,7 @@ const operations = {
   /** Writes as a delivery does, and changes nothing. */
   tryToWrite() {
     checkFile();
-    db!.exec("UPDATE totals SET indexed_seq = indexed_seq");
+    db!.exec(unchangingWrite);
   },
   ping(minFreeBytes: number) {
     checkFile();
