@@ -277,19 +277,16 @@ Deno.test("readConfig() keeps back what may be a secret in the place of its file
   }
 });
 
-Deno.test("readConfig() reads exactly what every --allow-env in deno.json allows", () => {
+Deno.test("readConfig() reads exactly what --allow-env in deno.json allows", () => {
   const names: string[] = [];
   readConfig((name) => {
     names.push(name);
     return undefined;
   });
-  const lists = Object.values(denoConfig.tasks).flatMap((task) =>
-    Array.from(task.command.matchAll(/--allow-env=(\S+)/g), ([, list]) => list)
-  );
-  assert(lists.length >= 3, "dev, start and compile");
-  for (const list of lists) {
-    assert.deepEqual(list.split(",").sort(), names.toSorted());
-  }
+  const [, list] = denoConfig.tasks.permissions.command.match(
+    /--allow-env=(\S+)/,
+  )!;
+  assert.deepEqual(list.split(",").sort(), names.sort());
 });
 
 Deno.test("localUrl() gives an address to connect to when the server listens anywhere", () => {

@@ -86,11 +86,7 @@ Deno.test(".dockerignore lets through what the Dockerfile copies and nothing els
 });
 
 Deno.test("Dockerfile copies all that the executable is made of", async () => {
-  const included = Array.from(
-    denoConfig.tasks.compile.command.matchAll(/--include (\S+)/g),
-    ([, path]) => path,
-  );
-  const sources = ["main.ts", ...included];
+  const sources = denoConfig.tasks.bundle.command.match(/\S+\.ts/g)!;
   const files = (await Promise.all(sources.map(localImports))).flat();
   assert(files.includes("lib/server.ts"));
   for (const file of ["deno.json", "deno.lock", ...files]) {

@@ -40,7 +40,11 @@ export function signatureOf(body: string | Uint8Array, key = secret): string {
 export function serverCommand(): string[] {
   const command = Deno.env.get("SERVER_COMMAND");
   if (command) return command.split(" ");
-  const [deno, ...args] = denoConfig.tasks.start.command.split(" ");
+  const { start, permissions } = denoConfig.tasks;
+  const [deno, ...args] = start.command.replace(
+    "$(deno task --quiet permissions)",
+    permissions.command.replace("echo ", ""),
+  ).split(" ");
   assert.equal(deno, "deno");
   return [Deno.execPath(), ...args];
 }

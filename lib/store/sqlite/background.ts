@@ -5,6 +5,8 @@
  * @module
  */
 
+import { workerUrl } from "./worker_url.ts";
+
 /** What {@linkcode runInBackground} has its worker do. */
 export interface Task {
   readonly path: string;
@@ -28,10 +30,7 @@ export type Outcome = { readonly rows: readonly Row[] } | {
  * @throws {Error} With SQLite's words, if one of them fails.
  */
 export async function runInBackground(task: Task): Promise<readonly Row[]> {
-  const worker = new Worker(
-    new URL("./background_worker.ts", import.meta.url),
-    { type: "module" },
-  );
+  const worker = new Worker(workerUrl("background_worker"), { type: "module" });
   try {
     const outcome = await new Promise<Outcome>((resolve) => {
       worker.onmessage = ({ data }: MessageEvent<Outcome>) => resolve(data);

@@ -6,6 +6,7 @@
 
 import { StoreUnavailable } from "../store.ts";
 import type { Call, Operations, Reply } from "./worker.ts";
+import { workerUrl } from "./worker_url.ts";
 
 /** So many calls may wait for one worker; past that, `busy`. */
 const maxWaitingCalls = 1000;
@@ -29,9 +30,7 @@ interface Waiting {
  * a batch of rows takes less time that way than as a structured clone.
  */
 export class Connection {
-  readonly #worker = new Worker(new URL("./worker.ts", import.meta.url), {
-    type: "module",
-  });
+  readonly #worker = new Worker(workerUrl("worker"), { type: "module" });
   /** In the order asked: the first one is being done. */
   readonly #waiting = new Map<number, Waiting>();
   #lastId = 0;
