@@ -6,12 +6,14 @@
  */
 
 import { parseArgs } from "node:util";
+import { inFolder } from "./folder.ts";
 import { measureGrowth } from "./growth.ts";
 import { measureIngest } from "./ingest.ts";
 import { measureReads } from "./reads.ts";
+import { printStart } from "./start.ts";
 import { countSyncs } from "./syncs.ts";
 
-const help = `Usage: deno task bench [--quick] [--rows=N]
+const help = `Usage: deno task bench [--quick] [--rows=N] | --start
 
 Drives the server with wrk and prints tables: ingest beside its ceilings, syncs
 (counted by strace), reads by the number of rows, growth. Takes half an hour, and
@@ -20,6 +22,7 @@ up to 10 GB in TMPDIR (default: /var/tmp), which is the disk that is measured.
   --quick     The essentials, in less than a minute
   --rows=N    The size of the largest database, from 1000
               (default: 10000000, with --quick 100000)
+  --start     Only what a start takes: time to ready, idle memory, size
   -h, --help  Print this text`;
 
 /** What is measured, and how long. */
@@ -58,6 +61,7 @@ async function main(args: string[]): Promise<number> {
       options: {
         quick: { type: "boolean", default: false },
         rows: { type: "string" },
+        start: { type: "boolean", default: false },
         help: { type: "boolean", short: "h", default: false },
       },
     }).values;
@@ -67,6 +71,10 @@ async function main(args: string[]): Promise<number> {
   }
   if (options.help) {
     console.log(help);
+    return 0;
+  }
+  if (options.start) {
+    await inFolder(printStart);
     return 0;
   }
   const plan = plans[options.quick ? "quick" : "full"];
@@ -87,23 +95,7 @@ async function main(args: string[]): Promise<number> {
       "No syncs are counted: strace is missing (apt install strace) or may not trace",
     );
   }
-  // Unlike /tmp, /var/tmp is not in memory, where syncs cost nothing.
-  const dir = await Deno.makeTempDir({
-    dir: Deno.env.get("TMPDIR") ?? "/var/tmp",
-    prefix: "whatsapp-inbox-bench-",
-  });
-  // From here on all temporary files, those of the test servers too, are in it.
-  Deno.env.set("TMPDIR", dir);
-  const remove = () => Deno.removeSync(dir, { recursive: true });
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => {
-      // The signal may have come to this process alone.
-      succeeds(`pkill -P ${Deno.pid}`);
-      remove();
-      Deno.exit(1);
-    });
-  }
-  try {
+  await inFolder(async () => {
     for (const connections of plan.connectionCounts) {
       const withReaders = connections === plan.connectionsBesideReaders;
       await measureIngest(connections, plan.ingest, withReaders);
@@ -113,9 +105,7 @@ async function main(args: string[]): Promise<number> {
     const sizes = [...plan.sizes.filter((size) => size < rows), rows];
     await measureReads(large, sizes, plan.msPerQuery);
     await measureGrowth(large, rows, 256, plan.growth);
-  } finally {
-    remove();
-  }
+  });
   return 0;
 }
 

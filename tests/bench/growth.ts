@@ -4,16 +4,11 @@
  * @module
  */
 
-import { setTimeout as delay } from "node:timers/promises";
-import { TestServer } from "../harness.ts";
 import { compare, type Effort, median } from "./compare.ts";
 import { phase, printTable, shortNumber } from "./report.ts";
-import { ingest, memoryMib } from "./server.ts";
+import { ingest } from "./server.ts";
+import { measureStart } from "./start.ts";
 import { prepare } from "./wrk.ts";
-
-const starts = 5;
-/** A server that was asked nothing for so long is idle. */
-const idleAfterMs = 1000;
 
 /**
  * Measures both.
@@ -46,20 +41,10 @@ export async function measureGrowth(
   const table = [];
   for (const [name, folder] of [["empty", undefined], [large, dir]] as const) {
     phase(`Growth: start, ${name}`);
-    const startsMs: number[] = [];
-    let idleMib = 0;
-    while (startsMs.length < starts) {
-      const startMs = performance.now();
-      await using server = await TestServer.start({ dir: folder });
-      await server.get("/health/ready");
-      startsMs.push(performance.now() - startMs);
-      if (startsMs.length < starts) continue;
-      await delay(idleAfterMs);
-      idleMib = await memoryMib(server, "VmRSS");
-    }
+    const { readyMs, idleMib } = await measureStart(folder);
     table.push({
       "": name,
-      "start to ready ms": median(startsMs),
+      "start to ready ms": readyMs,
       "idle MiB": idleMib,
       "ingest, peak MiB": median(ingested[name].map((run) => run.peakMib)),
     });
