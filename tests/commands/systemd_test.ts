@@ -100,3 +100,27 @@ Deno.test({
     await Deno.remove(dir, { recursive: true });
   },
 });
+
+Deno.test({
+  name: "systemd-analyze finds the README's units for backups right",
+  ignore: !hasSystemdAnalyze() && Deno.env.get("CI") === undefined,
+  async fn() {
+    const dir = await Deno.makeTempDir();
+    const readme = await Deno.readTextFile("README.md");
+    const units = Array.from(
+      readme.matchAll(
+        / \/etc\/systemd\/system\/(\S+) .*<<'EOF'\n([^]*?)\nEOF/g,
+      ),
+      ([, name, text]) => ({ path: `${dir}/${name}`, text }),
+    );
+    assert.equal(units.length, 2);
+    for (const { path, text } of units) await Deno.writeTextFile(path, text);
+    const { code, stderr } = await new Deno.Command("systemd-analyze", {
+      args: ["verify", ...units.map(({ path }) => path)],
+      env: { SYSTEMD_UNIT_PATH: `${dir}:` },
+    }).output();
+    assert.equal(new TextDecoder().decode(stderr), "");
+    assert.equal(code, 0);
+    await Deno.remove(dir, { recursive: true });
+  },
+});
