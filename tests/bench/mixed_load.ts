@@ -65,6 +65,7 @@ export class MixedLoad {
   readonly faults = new Map<string, number>();
   #endMs = 0;
   #nextMs = 0;
+  #isStopped = false;
 
   constructor(private readonly server: TestServer) {}
 
@@ -81,7 +82,7 @@ export class MixedLoad {
       await this.#try(kind, () => this.#deliveries[kind]());
     };
     // There is something to repeat and to ask for.
-    await this.#deliveries.simple();
+    await this.#try("simple", () => this.#deliveries.simple());
     await Promise.all([
       ...Array.from({ length: connections }, () => this.#repeat(0, deliver)),
       ...Array.from(
@@ -100,18 +101,17 @@ export class MixedLoad {
     ]);
   }
 
-  /** Ends it before its time. */
+  /** Ends it before its time, for good. */
   stop(): void {
-    this.#endMs = 0;
+    this.#isStopped = true;
   }
 
-  /** Notes what should not have happened. */
-  addFault(fault: string): void {
+  #addFault(fault: string): void {
     this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1);
   }
 
   async #repeat(pauseMs: number, work: () => Promise<void>): Promise<void> {
-    while (performance.now() < this.#endMs) {
+    while (performance.now() < this.#endMs && !this.#isStopped) {
       await work();
       await delay(pauseMs);
     }
@@ -129,7 +129,7 @@ export class MixedLoad {
     try {
       await work();
     } catch (error) {
-      this.addFault(`${name}: ${(error as Error).message}`);
+      this.#addFault(`${name}: ${(error as Error).message}`);
     }
   }
 
@@ -151,7 +151,7 @@ export class MixedLoad {
   ): boolean {
     if (status === expected) return true;
     if (status === 503 && headers.has("retry-after")) this.unavailable++;
-    else this.addFault(`${name}: ${status} where ${expected} is right`);
+    else this.#addFault(`${name}: ${status} where ${expected} is right`);
     return false;
   }
 

@@ -67,6 +67,22 @@ function growthMib(samples: readonly Sample[]): number {
   return slope * (half.at(-1)!.seconds - half[0].seconds);
 }
 
+/** What is to be seen of a server, unless it has ended. */
+async function look(
+  server: TestServer,
+  seconds: number,
+): Promise<Sample | undefined> {
+  try {
+    return {
+      seconds,
+      memoryMib: await memoryMib(server, "VmRSS"),
+      walMib: await sizeMib(`${server.databasePath}-wal`),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
 /** Prints a line for each interval while the load runs. */
 async function watch(
   server: TestServer,
@@ -81,24 +97,22 @@ async function watch(
   let lineMs = startMs;
   let { answered } = load;
   console.log(
-    " min:s deliveries/s p50 ms p99 ms   503 faults  RSS MiB  WAL MiB   DB MiB",
+    " min:s deliveries/s   p50 ms   p99 ms   503 faults  RSS MiB  WAL MiB   DB MiB",
   );
   while (!isDone) {
     await Promise.race([end, delay(sampleIntervalMs)]);
     const nowMs = performance.now();
     const seconds = (nowMs - startMs) / 1000;
-    const sample = {
-      seconds,
-      memoryMib: await memoryMib(server, "VmRSS"),
-      walMib: await sizeMib(`${server.databasePath}-wal`),
-    };
+    const sample = await look(server, seconds);
+    if (sample === undefined) break;
     samples.push(sample);
     if (nowMs - lineMs < intervalMs) continue;
     const waitsMs = load.waitsMs.splice(0);
+    if (waitsMs.length === 0) waitsMs.push(NaN);
     const cells: [value: number, width: number, digits: number][] = [
       [(load.answered - answered) / (nowMs - lineMs) * 1000, 13, 0],
-      [percentile(waitsMs, 50), 7, 1],
-      [percentile(waitsMs, 99), 7, 1],
+      [percentile(waitsMs, 50), 9, 1],
+      [percentile(waitsMs, 99), 9, 1],
       [load.unavailable, 6, 0],
       [load.faults.size, 7, 0],
       [sample.memoryMib, 9, 0],
@@ -117,6 +131,22 @@ async function watch(
     answered = load.answered;
   }
   return samples;
+}
+
+/** Whether memory stayed flat and the log bounded. */
+function judge(samples: readonly Sample[]): string[] {
+  const growth = growthMib(samples);
+  const wal = Math.max(...samples.map(({ walMib }) => walMib));
+  console.log(
+    `In the second half memory grew by ${growth.toFixed(1)} MiB; ` +
+      `the WAL had up to ${wal.toFixed(1)} MiB`,
+  );
+  const faults = [];
+  if (growth > maxGrowthMib) {
+    faults.push(`memory grew by ${growth.toFixed(1)} MiB in the second half`);
+  }
+  if (wal > maxWalMib) faults.push(`the WAL grew to ${wal.toFixed(1)} MiB`);
+  return faults;
 }
 
 /** Compares the rows with what was sent and acknowledged. */
@@ -153,7 +183,6 @@ function findLosses(path: string, load: MixedLoad): string[] {
 
 /** Runs it and returns what is wrong. */
 async function soak(dir: string, minutes: number): Promise<string[]> {
-  const faults: string[] = [];
   phase(`Filling a database: ${rowsBefore} rows\n`);
   await fill(`${dir}/app.db`, 0, rowsBefore);
   await using server = await TestServer.start({
@@ -163,11 +192,11 @@ async function soak(dir: string, minutes: number): Promise<string[]> {
   });
   await server.ready();
   const load = new MixedLoad(server);
-  let isStopping = false;
-  const ended = server.ended().then((end) => {
-    if (!isStopping) faults.push(`the server ended by itself: ${end.stderr}`);
+  let hasEnded = false;
+  const ended = server.ended();
+  ended.then(() => {
+    hasEnded = true;
     load.stop();
-    return end;
   });
   phase("Measuring how much it takes\n");
   await load.run(Infinity, capacityMs);
@@ -180,15 +209,16 @@ async function soak(dir: string, minutes: number): Promise<string[]> {
   const run = load.run(capacity / 2, durationMs);
   const samples = await watch(server, load, run, intervalMs);
   await run;
-
-  const growth = growthMib(samples);
-  const wal = Math.max(...samples.map(({ walMib }) => walMib));
-  if (growth > maxGrowthMib) {
-    faults.push(`memory grew by ${growth.toFixed(1)} MiB in the second half`);
+  if (hasEnded) {
+    const { code, stderr } = await ended;
+    return [
+      `the server ended by itself, with ${code}: ${stderr}`,
+      ...findLosses(server.databasePath, load),
+    ];
   }
-  if (wal > maxWalMib) faults.push(`the WAL grew to ${wal.toFixed(1)} MiB`);
+
+  const faults = judge(samples);
   const { total_messages } = await server.get("/stats");
-  isStopping = true;
   const stopMs = performance.now();
   server.signal("SIGTERM");
   const { code, stderr } = await ended;
@@ -202,9 +232,8 @@ async function soak(dir: string, minutes: number): Promise<string[]> {
   }
   for (const [fault, count] of load.faults) faults.push(`${count} x ${fault}`);
   console.log(
-    `${load.answered} deliveries, ${rows} rows; in the second half memory grew ` +
-      `by ${growth.toFixed(1)} MiB; WAL up to ${wal.toFixed(1)} MiB; ` +
-      `${load.unavailable} x 503; stopped in ${tookMs.toFixed(0)} ms`,
+    `${load.answered} deliveries, ${load.unavailable} x 503; ${rows} rows; ` +
+      `stopped in ${tookMs.toFixed(0)} ms`,
   );
   return faults;
 }
