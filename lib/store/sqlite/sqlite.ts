@@ -21,7 +21,8 @@ import {
 } from "../store.ts";
 import { Connection } from "./connection.ts";
 import { sizes } from "./disk.ts";
-import { dayMs } from "./periods.ts";
+import { SearchQueue } from "./search_queue.ts";
+import { Upkeep } from "./upkeep.ts";
 import type { Role } from "./worker.ts";
 
 interface Waiting {
@@ -39,37 +40,8 @@ const maxWaitingPayloadChars = 64 << 20;
 const maxBatchRows = 2_000;
 /** And how much of payloads: it crosses to the worker as one string. */
 const maxBatchPayloadChars = 8 << 20;
-/** When so many rows are not indexed, each commit is followed by a step: 20 ms. */
-const maxUnindexed = 1024;
-/** So many are indexed at once: more than came since the last time, to catch up. */
-const indexStepRows = 2 * maxUnindexed;
-/**
- * A step is due so often anyway (what another process stored is found that way),
- * and when idle it is looked so often for something to delete.
- */
-const stepIntervalMs = 1000;
-/**
- * When nothing else is to do there is at least this between two steps, or as long
- * as the last one took: other processes look for the lock every 100 ms or less.
- */
-const minStepPauseMs = 30;
-/**
- * After so much the log is written back. A row adds some pages to it besides its
- * payload, and a step of indexing or deleting some for each of its rows.
- */
-const checkpointChars = 32 << 20;
-const logCharsPerRow = 8 << 10;
-const logCharsPerStep = 2 << 20;
-/** A log that is longer could not be started over lately, for reads without a gap. */
-const maxLogBytes = 128 << 20;
-/** How often old rows are deleted and the tables' shapes are looked at. */
-const upkeepIntervalMs = 3_600_000;
-/** Deleting gets this part of the writer's time while deliveries never pause. */
-const deletionShare = 1 / 4;
-/** How long after a failure the next step is tried. */
-const deletionRetryMs = 1000;
-/** How long after a failed attempt the database is tried again. */
-const reopenDelayMs = 1000;
+/** How long after a failed attempt to open the database, or to write, is the next. */
+const retryDelayMs = 1000;
 /** How long `ping()` and `figures()` wait for an answer. */
 const soonMs = 2000;
 
@@ -91,22 +63,8 @@ export class SqliteStore implements Store {
   #searcher?: Connection;
   /** Syncs the database file beside the writer; none for a database in memory. */
   #checkpointer?: Connection;
-  #isCheckpointing = false;
-  #charsSinceCheckpoint = 0;
-  /** How many rows of its own are not indexed, at most. */
-  #unindexed = 0;
-  /** The last search, and the one that is being done. */
-  #lastSearch: Promise<unknown> = Promise.resolve();
-  #currentSearch: Promise<unknown> = Promise.resolve();
-  /** Pending while no search may begin. */
-  #searchPause?: Promise<void>;
-  /** Rows that arrived longer ago are deleted. */
-  readonly #retentionMs: number;
-  #isDeleting = false;
-  /** When the next step of deleting may begin, on the clock of `performance`. */
-  #nextDeletionMs = 0;
-  #stepTimer?: ReturnType<typeof setTimeout>;
-  readonly #upkeepTimer = setInterval(() => this.#upkeep(), upkeepIntervalMs);
+  readonly #searches = new SearchQueue();
+  readonly #upkeep: Upkeep;
   /** Why the store can't be used, or `null` when it can. */
   #problem: StoreUnavailable | null = new StoreUnavailable("opening");
   /** Why the last write failed, while reads still work; `null` after one that didn't. */
@@ -114,6 +72,7 @@ export class SqliteStore implements Store {
   #toldProblem = this.#problem;
   #closing = false;
   #reopenTimer?: ReturnType<typeof setTimeout>;
+  #retryTimer?: ReturnType<typeof setTimeout>;
   #waiting: Waiting[] = [];
   #waitingRows = 0;
   #waitingPayloadChars = 0;
@@ -134,10 +93,14 @@ export class SqliteStore implements Store {
   ) {
     this.#path = path;
     this.#onState = onState;
-    this.#retentionMs = retentionDays * dayMs;
     this.#minFreeDiskBytes = minFreeDiskBytes;
+    this.#upkeep = new Upkeep(
+      this.#searches,
+      retentionDays,
+      () => this.#committing,
+      (problem) => this.#onWriteFailed(problem),
+    );
     this.#open();
-    this.#stepLater(stepIntervalMs);
   }
 
   get waitingRows(): number {
@@ -177,7 +140,7 @@ export class SqliteStore implements Store {
     const isCheap = (filter.q ?? filter.type) === undefined;
     return await (isCheap
       ? list(this.#reader)
-      : this.#search(() => list(this.#searcher)));
+      : this.#searches.run(() => list(this.#searcher)));
   }
 
   async getMessage(messageId: string): Promise<MessageDetails | undefined> {
@@ -189,7 +152,7 @@ export class SqliteStore implements Store {
     limit: number,
     offset: number,
   ): Promise<Page<StoredEvent>> {
-    return await this.#search(() =>
+    return await this.#searches.run(() =>
       this.#usable(this.#searcher).call("listEvents", filter, limit, offset)
     );
   }
@@ -221,8 +184,8 @@ export class SqliteStore implements Store {
   async close(): Promise<void> {
     this.#closing = true;
     clearTimeout(this.#reopenTimer);
-    clearTimeout(this.#stepTimer);
-    clearInterval(this.#upkeepTimer);
+    clearTimeout(this.#retryTimer);
+    this.#upkeep.stop();
     if (this.#committing) {
       await new Promise<void>((resolve) => this.#onDrained = resolve);
     }
@@ -250,11 +213,16 @@ export class SqliteStore implements Store {
         );
         batch.forEach(({ resolve }, index) => resolve(inserted[index]));
         if (this.#writeProblem !== null) this.#setWriteProblem(null);
-        this.#onCommit({
-          rows: batch.reduce((sum, { rows }) => sum + rows, 0),
-          durationMs: performance.now() - startMs,
+        const rows = batch.reduce((sum, { rows }) => sum + rows, 0);
+        this.#onCommit({ rows, durationMs: performance.now() - startMs });
+        await this.#upkeep.afterCommit({
+          rows,
+          newRows: inserted.reduce(
+            (sum, { newMessages, newEvents }) => sum + newMessages + newEvents,
+            0,
+          ),
+          payloadChars: batch.reduce((sum, item) => sum + item.payloadChars, 0),
         });
-        await this.#keepUp(batch, inserted);
       } catch (error) {
         // What came meanwhile fails with it: it has waited as long, and a second
         // attempt would make it wait for another timeout.
@@ -266,163 +234,6 @@ export class SqliteStore implements Store {
     }
     this.#committing = false;
     this.#onDrained?.();
-  }
-
-  /** Has one search follow the other, so that none begins during a pause. */
-  #search<T>(search: () => Promise<T>): Promise<T> {
-    const result = this.#lastSearch.then(async () => {
-      if (this.#searchPause !== undefined) await this.#searchPause;
-      const result = search();
-      this.#currentSearch = result;
-      return await result;
-    });
-    this.#lastSearch = result.catch(() => {});
-    return result;
-  }
-
-  /** Indexes, deletes and starts a checkpoint when it is time for them. */
-  async #keepUp(
-    batch: readonly Waiting[],
-    inserted: readonly Inserted[],
-  ): Promise<void> {
-    let logChars = 0;
-    for (const { rows, payloadChars } of batch) {
-      logChars += rows * logCharsPerRow + payloadChars;
-    }
-    this.#addToLog(logChars);
-    for (const { newMessages, newEvents } of inserted) {
-      this.#unindexed += newMessages + newEvents;
-    }
-    if (this.#unindexed >= maxUnindexed) await this.#index();
-    if (performance.now() >= this.#nextDeletionMs) await this.#deleteOld();
-  }
-
-  /** @returns Whether there is more to index. */
-  async #index(): Promise<boolean> {
-    try {
-      const { messages, hasMore } = await this.#writer!.call(
-        "index",
-        indexStepRows,
-      );
-      this.#unindexed = hasMore ? Math.max(0, this.#unindexed - messages) : 0;
-      this.#addToLog(messages * logCharsPerRow);
-      return hasMore;
-    } catch (error) {
-      // What was not indexed a later step indexes.
-      this.#unindexed = 0;
-      this.#onStepFailed(error as StoreUnavailable);
-      return false;
-    }
-  }
-
-  /**
-   * Takes a step of the pass that deletes old rows, if there is one.
-   *
-   * @returns Whether there may be more to delete.
-   */
-  async #deleteOld(): Promise<boolean> {
-    if (!this.#isDeleting) return false;
-    const startMs = performance.now();
-    try {
-      this.#isDeleting = await this.#writer!.call(
-        "deleteOld",
-        Date.now() - this.#retentionMs,
-      );
-      this.#addToLog(logCharsPerStep);
-      const endMs = performance.now();
-      this.#nextDeletionMs = endMs +
-        (endMs - startMs) * (1 / deletionShare - 1);
-      return this.#isDeleting;
-    } catch (error) {
-      this.#onStepFailed(error as StoreUnavailable);
-      this.#nextDeletionMs = startMs + deletionRetryMs;
-      return false;
-    }
-  }
-
-  #stepLater(delayMs: number): void {
-    this.#stepTimer = setTimeout(() => this.#stepOnTime(), delayMs);
-  }
-
-  /** A delivery that arrives meanwhile waits for one step at most. */
-  async #stepOnTime(): Promise<void> {
-    const startMs = performance.now();
-    if (this.#writeProblem !== null && !this.#committing) {
-      // As long as it is not ready, no delivery may come to find out.
-      await this.#tryToWrite();
-    }
-    const hasMore = this.#problem === null &&
-      (await this.#index() || !this.#committing && await this.#deleteOld());
-    if (this.#closing) return;
-    const tookMs = performance.now() - startMs;
-    this.#stepLater(
-      hasMore && !this.#committing
-        ? Math.max(minStepPauseMs, tookMs)
-        : stepIntervalMs,
-    );
-  }
-
-  #upkeep(): void {
-    if (this.#problem !== null) return;
-    this.#isDeleting = this.#retentionMs < Infinity;
-    // Plans are good without it.
-    this.#writer!.call("optimize").catch(() => {});
-  }
-
-  /** Starts a checkpoint when there is enough in the log for it. */
-  #addToLog(chars: number): void {
-    this.#charsSinceCheckpoint += chars;
-    if (this.#charsSinceCheckpoint >= checkpointChars) this.#checkpoint();
-  }
-
-  /**
-   * Keeps the log short. SQLite starts it over when all of it is in the database
-   * file and nobody reads it; under constant load that is never so when a
-   * checkpoint beside the writer ends, so the writer itself does the last, small
-   * part. Searches without a gap would keep it from that as well: when the log has
-   * become long, the next ones wait for it.
-   */
-  async #checkpoint(): Promise<void> {
-    if (this.#isCheckpointing) return;
-    this.#isCheckpointing = true;
-    this.#charsSinceCheckpoint = 0;
-    try {
-      const logBytes = await this.#checkpointer?.call("checkpoint") ?? 0;
-      if (logBytes > maxLogBytes) {
-        await this.#betweenSearches(async () => {
-          await this.#checkpointer?.call("checkpoint");
-          await this.#writer?.call("restartLog");
-        });
-      } else {
-        await this.#checkpointer?.call("checkpoint");
-        await this.#writer?.call("checkpoint");
-      }
-    } catch {
-      // The next checkpoint does its work.
-    }
-    this.#isCheckpointing = false;
-  }
-
-  async #tryToWrite(): Promise<void> {
-    try {
-      await this.#writer!.call("tryToWrite");
-      this.#setWriteProblem(null);
-    } catch (error) {
-      this.#onWriteFailed(error as StoreUnavailable);
-    }
-  }
-
-  /** Does something when the current search has ended, before the next one begins. */
-  async #betweenSearches(work: () => Promise<void>): Promise<void> {
-    const pause = Promise.withResolvers<void>();
-    this.#searchPause = pause.promise;
-    await this.#currentSearch.catch(() => {});
-    try {
-      await work();
-    } finally {
-      this.#searchPause = undefined;
-      pause.resolve();
-    }
   }
 
   /** Asks the connection that no long read can occupy, and doesn't wait for long. */
@@ -474,7 +285,7 @@ export class SqliteStore implements Store {
       }
       if (this.#closing) return;
       this.#setProblem(null);
-      this.#upkeep();
+      this.#upkeep.start(this.#writer, this.#checkpointer);
     } catch (error) {
       this.#reopenLater(error as StoreUnavailable);
     }
@@ -487,9 +298,13 @@ export class SqliteStore implements Store {
     return connection;
   }
 
-  /** A step doesn't wait for a lock: that another process has it is no failure. */
-  #onStepFailed(problem: StoreUnavailable): void {
-    if (problem.reason !== "locked") this.#onWriteFailed(problem);
+  async #tryToWrite(): Promise<void> {
+    try {
+      await this.#usable(this.#writer).call("tryToWrite");
+      this.#setWriteProblem(null);
+    } catch (error) {
+      this.#onWriteFailed(error as StoreUnavailable);
+    }
   }
 
   #onWriteFailed(problem: StoreUnavailable): void {
@@ -515,10 +330,11 @@ export class SqliteStore implements Store {
     this.#reopenTimer = setTimeout(() => {
       this.#reopenTimer = undefined;
       this.#open();
-    }, reopenDelayMs);
+    }, retryDelayMs);
   }
 
   #abandon(problem: StoreUnavailable): void {
+    this.#upkeep.stop();
     this.#setProblem(problem);
     for (const connection of this.#connections.splice(0)) {
       connection.terminate(problem);
@@ -532,6 +348,11 @@ export class SqliteStore implements Store {
 
   #setWriteProblem(problem: StoreUnavailable | null): void {
     this.#writeProblem = problem;
+    clearTimeout(this.#retryTimer);
+    if (problem !== null && !this.#closing) {
+      // As long as it is not ready, no delivery may come to find out.
+      this.#retryTimer = setTimeout(() => this.#tryToWrite(), retryDelayMs);
+    }
     const current = this.#problem ?? problem;
     const isNew = current?.reason !== this.#toldProblem?.reason;
     this.#toldProblem = current;
