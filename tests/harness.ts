@@ -31,6 +31,24 @@ export function message(fields: Record<string, unknown> = {}) {
   };
 }
 
+/** A delivery of the WhatsApp Cloud API with this content of a change. */
+export function whatsappBody(value: Record<string, unknown>): string {
+  return JSON.stringify({
+    object: "whatsapp_business_account",
+    entry: [{
+      id: "1",
+      changes: [{
+        field: "messages",
+        value: {
+          messaging_product: "whatsapp",
+          metadata: { display_phone_number: "14155550100" },
+          ...value,
+        },
+      }],
+    }],
+  });
+}
+
 /** `X-Signature`, made without the project's code. */
 export function signatureOf(body: string | Uint8Array, key = secret): string {
   return createHmac("sha256", key).update(body).digest("hex");

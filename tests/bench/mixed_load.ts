@@ -6,7 +6,7 @@
  */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { signatureOf, type TestServer } from "../harness.ts";
+import { signatureOf, type TestServer, whatsappBody } from "../harness.ts";
 import { frequentSender, messageAt, searches } from "./data.ts";
 
 /** How many deliveries are on their way at once, at most. */
@@ -180,7 +180,7 @@ export class MixedLoad {
     whatsapp: () => {
       const count = 1 + random(maxMessagesPerDelivery);
       const numbers = Array.from({ length: count }, () => this.sent++);
-      const body = whatsappBody(numbers);
+      const body = whatsappDelivery(numbers);
       return this.#post(
         "whatsapp",
         () => this.server.postWhatsapp(body),
@@ -256,7 +256,7 @@ function unwanted() {
 }
 
 /** A delivery of the WhatsApp Cloud API with these messages, and with a status. */
-function whatsappBody(numbers: readonly number[]): string {
+function whatsappDelivery(numbers: readonly number[]): string {
   const messages = numbers.map((n) => {
     const { from, text } = messageAt(n);
     return {
@@ -268,20 +268,9 @@ function whatsappBody(numbers: readonly number[]): string {
     };
   });
   const { id, from: recipient_id, timestamp } = messages[0];
-  return JSON.stringify({
-    object: "whatsapp_business_account",
-    entry: [{
-      id: "1",
-      changes: [{
-        field: "messages",
-        value: {
-          messaging_product: "whatsapp",
-          metadata: { display_phone_number: "14155550100" },
-          messages,
-          statuses: [{ id, recipient_id, timestamp, status: "delivered" }],
-        },
-      }],
-    }],
+  return whatsappBody({
+    messages,
+    statuses: [{ id, recipient_id, timestamp, status: "delivered" }],
   });
 }
 

@@ -35,7 +35,8 @@ const capacityMs = 5000;
 const sampleIntervalMs = 1000;
 /** How much memory may grow in the second half: as much as the writer's cache holds. */
 const maxGrowthMib = 64;
-const maxWalMib = 128;
+/** Twice the length from which on searches wait until the log can start over. */
+const maxWalMib = 256;
 const maxStopMs = 10_000;
 
 /** What is seen every second. */

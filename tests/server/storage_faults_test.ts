@@ -8,7 +8,12 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
-import { message, type StartOptions, TestServer } from "../harness.ts";
+import {
+  message,
+  type StartOptions,
+  TestServer,
+  whatsappBody,
+} from "../harness.ts";
 import { storedIds } from "./stored.ts";
 
 /** The probe's status, and its reason if it is not ready. */
@@ -96,25 +101,15 @@ function damage(path: string, name: string): void {
 }
 
 /** A delivery of one message with a payload of so many characters. */
-function whatsappBody(id: string, payloadChars: number): string {
-  return JSON.stringify({
-    object: "whatsapp_business_account",
-    entry: [{
-      id: "1",
-      changes: [{
-        field: "messages",
-        value: {
-          metadata: { display_phone_number: "14155550100" },
-          messages: [{
-            from: "919876543210",
-            id,
-            timestamp: "1736935200",
-            type: "text",
-            text: { body: "Hello" },
-            padding: "x".repeat(payloadChars),
-          }],
-        },
-      }],
+function largeBody(id: string, payloadChars: number): string {
+  return whatsappBody({
+    messages: [{
+      from: "919876543210",
+      id,
+      timestamp: "1736935200",
+      type: "text",
+      text: { body: "Hello" },
+      padding: "x".repeat(payloadChars),
     }],
   });
 }
@@ -224,7 +219,7 @@ Deno.test({
     // Payloads that make a checkpoint due with every twelfth.
     const deliver = async () => {
       const id = crypto.randomUUID();
-      const response = await server.postWhatsapp(whatsappBody(id, 2_900_000));
+      const response = await server.postWhatsapp(largeBody(id, 2_900_000));
       await response.body?.cancel();
       if (response.status === 200) acknowledged.add(id);
       return response.status;

@@ -6,6 +6,7 @@ import {
   signatureOf,
   TestServer,
   verifyToken,
+  whatsappBody,
   whatsappSecret,
 } from "../harness.ts";
 import { version1 } from "../store/sqlite/version1.ts";
@@ -24,24 +25,6 @@ const fixtureNames = Array.from(
 interface Listed {
   data: Record<string, unknown>[];
   total: number;
-}
-
-/** A body with these messages, in the shape of the API. */
-function bodyOf(messages: Record<string, unknown>[], number = "14155550100") {
-  return JSON.stringify({
-    object: "whatsapp_business_account",
-    entry: [{
-      id: "1",
-      changes: [{
-        field: "messages",
-        value: {
-          messaging_product: "whatsapp",
-          metadata: { display_phone_number: number },
-          messages,
-        },
-      }],
-    }],
-  });
 }
 
 function textMessage(id: string, body = "Hello", from = "919876543210") {
@@ -209,10 +192,14 @@ Deno.test("POST /webhook/whatsapp stores every fixture once when each comes fift
 Deno.test("POST /webhook/whatsapp adds the new message of a batch whose other one is known", async () => {
   await using server = await TestServer.start();
   assert.equal(
-    (await server.postWhatsapp(bodyOf([textMessage("a", "as it was")]))).status,
+    (await server.postWhatsapp(
+      whatsappBody({ messages: [textMessage("a", "as it was")] }),
+    )).status,
     200,
   );
-  const both = bodyOf([textMessage("a", "changed"), textMessage("b")]);
+  const both = whatsappBody({
+    messages: [textMessage("a", "changed"), textMessage("b")],
+  });
   assert.equal((await server.postWhatsapp(both)).status, 200);
   const { data } = await server.get<Listed>("/messages");
   assert.deepEqual(
@@ -233,7 +220,7 @@ Deno.test("POST /webhook/whatsapp takes 1,000 messages in 3 MB, and no byte more
     { length: 1000 },
     (_, n) => textMessage(`m${n}`, "x".repeat(3000)),
   );
-  const body = bodyOf(messages);
+  const body = whatsappBody({ messages });
   const largest = body + " ".repeat(maxBytes - body.length);
   assert(body.length > maxBytes * 0.95);
   assert.equal((await server.postWhatsapp(largest)).status, 200);
@@ -485,7 +472,9 @@ Deno.test("kill -9 in a storm of batches leaves no body half there", async () =>
           (_, n) => textMessage(`${name}-${n}`),
         );
         try {
-          const response = await server.postWhatsapp(bodyOf(messages));
+          const response = await server.postWhatsapp(
+            whatsappBody({ messages }),
+          );
           if (response.status === 200) acknowledged.add(name);
           await response.body?.cancel();
         } catch {
