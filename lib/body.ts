@@ -4,6 +4,8 @@
  * @module
  */
 
+import { concat } from "./bytes.ts";
+
 /** Why a body could not be read: the answer's status and its `detail`. */
 export class BodyError extends Error {
   constructor(readonly status: 400 | 408 | 413 | 503, message: string) {
@@ -171,17 +173,4 @@ export class BodyReader {
 
 function tooLarge(maxBytes: number): BodyError {
   return new BodyError(413, `Body over ${maxBytes} bytes`);
-}
-
-function concat(
-  chunks: readonly Uint8Array<ArrayBuffer>[],
-  size: number,
-): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(size);
-  let offset = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, offset);
-    offset += chunk.length;
-  }
-  return whole;
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { concat } from "./bytes.ts";
+
 /** A line of a stream. */
 export interface Line {
   /** The first line is 1. */
@@ -33,7 +35,8 @@ export async function* readLines(
     else parts = [];
   };
   const take = (): Line => {
-    const bytes = size <= maxBytes ? joined(parts, size) : undefined;
+    const join = () => parts.length === 1 ? parts[0] : concat(parts, size);
+    const bytes = size <= maxBytes ? join() : undefined;
     parts = [];
     size = 0;
     return { number: number++, bytes };
@@ -50,15 +53,4 @@ export async function* readLines(
     if (start < chunk.length) add(chunk.subarray(start));
   }
   if (size > 0) yield take();
-}
-
-function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
-  if (parts.length === 1) return parts[0];
-  const bytes = new Uint8Array(size);
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.length;
-  }
-  return bytes;
 }

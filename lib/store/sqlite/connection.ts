@@ -9,7 +9,7 @@ import type { Call, Operations, Reply } from "./worker.ts";
 import { workerUrl } from "./worker_url.ts";
 
 /** So many calls may wait for one worker; past that, `busy`. */
-const maxWaitingCalls = 1000;
+export const maxWaitingCalls = 1000;
 /** A worker that does nothing else for so many seconds hangs. */
 const hangSeconds = 30;
 /** But these take as long as the database is large. */

@@ -5,9 +5,7 @@
  */
 
 import { StoreUnavailable } from "../store.ts";
-
-/** So many searches may wait; past that, `busy`. */
-const maxWaitingSearches = 1000;
+import { maxWaitingCalls } from "./connection.ts";
 
 /** Does what may read many rows, in the order asked. */
 export class SearchQueue {
@@ -19,7 +17,7 @@ export class SearchQueue {
 
   /** @throws {StoreUnavailable} What `search` throws, or `busy`. */
   async run<T>(search: () => Promise<T>): Promise<T> {
-    if (this.#size >= maxWaitingSearches) throw new StoreUnavailable("busy");
+    if (this.#size >= maxWaitingCalls) throw new StoreUnavailable("busy");
     this.#size++;
     const result = this.#last.then(async () => {
       if (this.#pause !== undefined) await this.#pause;

@@ -204,7 +204,7 @@ export class SqliteStore implements Store {
     this.#committing = true;
     // What arrives during a commit joins the next one.
     while (this.#waiting.length > 0) {
-      const batch = this.#nextBatch();
+      const { batch, rows, payloadChars } = this.#nextBatch();
       const startMs = performance.now();
       try {
         const inserted = await this.#usable(this.#writer).call(
@@ -213,7 +213,6 @@ export class SqliteStore implements Store {
         );
         batch.forEach(({ resolve }, index) => resolve(inserted[index]));
         if (this.#writeProblem !== null) this.#setWriteProblem(null);
-        const rows = batch.reduce((sum, { rows }) => sum + rows, 0);
         this.#onCommit({ rows, durationMs: performance.now() - startMs });
         await this.#upkeep.afterCommit({
           rows,
@@ -221,7 +220,7 @@ export class SqliteStore implements Store {
             (sum, { newMessages, newEvents }) => sum + newMessages + newEvents,
             0,
           ),
-          payloadChars: batch.reduce((sum, item) => sum + item.payloadChars, 0),
+          payloadChars,
         });
       } catch (error) {
         // What came meanwhile fails with it: it has waited as long, and a second
@@ -253,7 +252,7 @@ export class SqliteStore implements Store {
     }
   }
 
-  #nextBatch(): Waiting[] {
+  #nextBatch(): { batch: Waiting[]; rows: number; payloadChars: number } {
     let rows = 0;
     let payloadChars = 0;
     let count = 0;
@@ -267,7 +266,7 @@ export class SqliteStore implements Store {
     }
     this.#waitingRows -= rows;
     this.#waitingPayloadChars -= payloadChars;
-    return this.#waiting.splice(0, count);
+    return { batch: this.#waiting.splice(0, count), rows, payloadChars };
   }
 
   async #open(): Promise<void> {

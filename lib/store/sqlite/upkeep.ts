@@ -31,8 +31,6 @@ const minStepPauseMs = 30;
 const checkpointChars = 32 << 20;
 const logCharsPerRow = 8 << 10;
 const logCharsPerStep = 2 << 20;
-/** A log that is longer could not be started over lately, for reads without a gap. */
-const maxLogBytes = 128 << 20;
 /** How often old rows are deleted and the tables' shapes are looked at. */
 const passIntervalMs = 3_600_000;
 /** Deleting gets this part of the writer's time while deliveries never pause. */
@@ -203,8 +201,8 @@ export class Upkeep {
     this.#isCheckpointing = true;
     this.#charsSinceCheckpoint = 0;
     try {
-      const logBytes = await this.#checkpointer?.call("checkpoint") ?? 0;
-      if (logBytes > maxLogBytes) {
+      const isTooLong = await this.#checkpointer?.call("checkpoint");
+      if (isTooLong) {
         await this.#searches.between(async () => {
           await this.#checkpointer?.call("checkpoint");
           await this.#writer?.call("restartLog");

@@ -29,8 +29,11 @@ import { Writer } from "./writer.ts";
 const busyTimeoutMs = 2500;
 /** The pages that are written to are all over the tables. */
 const cacheKib = 64 << 10;
-/** A log that was longer is cut to this when it is started over. */
-const keptLogBytes = 128 << 20;
+/**
+ * A log that is longer could not be started over lately, for reads without a gap.
+ * When it is, it is cut to this.
+ */
+const maxLogBytes = 128 << 20;
 /** How long a start of the log waits for reads, which hold it up for a moment. */
 const restartTimeoutMs = 10;
 const pageBytes = 4096;
@@ -64,7 +67,7 @@ function open(path: string, role: Role): void {
       db.exec(`PRAGMA cache_size = -${cacheKib}; PRAGMA temp_store = MEMORY`);
       // A checkpoint syncs the database file: no delivery is to wait for that.
       db.exec("PRAGMA wal_autocheckpoint = 0");
-      db.exec(`PRAGMA journal_size_limit = ${keptLogBytes}`);
+      db.exec(`PRAGMA journal_size_limit = ${maxLogBytes}`);
       writer = new Writer(db);
       indexer = new Indexer(db);
       retention = new Retention(db);
@@ -142,11 +145,11 @@ const operations = {
   /**
    * Brings the log's pages into the database file, as far as nobody reads older ones.
    *
-   * @returns How long the log is, in bytes.
+   * @returns Whether the log has become too long.
    */
-  checkpoint(): number {
+  checkpoint(): boolean {
     const { log } = db!.prepare("PRAGMA wal_checkpoint(PASSIVE)").get()!;
-    return Math.max(0, Number(log)) * (pageBytes + pageHeaderBytes);
+    return Number(log) * (pageBytes + pageHeaderBytes) > maxLogBytes;
   },
   /** Does that, and sees to it that the next write starts the log over. */
   restartLog() {
