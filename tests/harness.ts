@@ -124,6 +124,17 @@ export function spawnAtTerminal(
   }).spawn();
 }
 
+/** `true` where tests that need a command are left out; CI must have it. */
+export function lacks(command: string): boolean {
+  if (Deno.env.get("CI") !== undefined) return false;
+  try {
+    new Deno.Command(command, { args: ["--version"] }).outputSync();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 /** A port nobody listens on. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

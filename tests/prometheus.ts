@@ -6,20 +6,10 @@
 
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
-import { freePort } from "./harness.ts";
+import { freePort, lacks } from "./harness.ts";
 
 /** `true` where tests that need the package are left out; CI must have it. */
-export const lacksPrometheus = !hasPromtool() &&
-  Deno.env.get("CI") === undefined;
-
-function hasPromtool(): boolean {
-  try {
-    new Deno.Command("promtool", { args: ["--version"] }).outputSync();
-    return true;
-  } catch {
-    return false;
-  }
-}
+export const lacksPrometheus = lacks("promtool");
 
 /** Runs promtool: its exit code, and what it said. */
 export async function promtool(args: readonly string[], input = "") {

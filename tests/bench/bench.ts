@@ -5,10 +5,10 @@
  * @module
  */
 
-import { parseArgs } from "node:util";
 import { inFolder } from "./folder.ts";
 import { measureGrowth } from "./growth.ts";
 import { measureIngest } from "./ingest.ts";
+import { readOptions } from "./options.ts";
 import { measureReads } from "./reads.ts";
 import { printStart } from "./start.ts";
 import { countSyncs } from "./syncs.ts";
@@ -53,26 +53,12 @@ function succeeds(command: string): boolean {
 }
 
 /** Runs the benchmark and returns the exit code: 2 for wrong arguments. */
-async function main(args: string[]): Promise<number> {
-  let options;
-  try {
-    options = parseArgs({
-      args,
-      options: {
-        quick: { type: "boolean", default: false },
-        rows: { type: "string" },
-        start: { type: "boolean", default: false },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    }).values;
-  } catch (error) {
-    console.error((error as TypeError).message);
-    return 2;
-  }
-  if (options.help) {
-    console.log(help);
-    return 0;
-  }
+async function main(): Promise<number> {
+  const options = readOptions(help, {
+    quick: { type: "boolean", default: false },
+    rows: { type: "string" },
+    start: { type: "boolean", default: false },
+  });
   if (options.start) {
     await inFolder(printStart);
     return 0;
@@ -109,4 +95,4 @@ async function main(args: string[]): Promise<number> {
   return 0;
 }
 
-Deno.exit(await main(Deno.args));
+Deno.exit(await main());

@@ -7,12 +7,12 @@
 
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { TestServer } from "../harness.ts";
 import { percentile } from "./compare.ts";
 import { fill } from "./fill.ts";
 import { inFolder } from "./folder.ts";
 import { MixedLoad, numberOf, repeatedText } from "./mixed_load.ts";
+import { readOptions } from "./options.ts";
 import { phase } from "./report.ts";
 import { memoryMib } from "./server.ts";
 
@@ -240,24 +240,10 @@ async function soak(dir: string, minutes: number): Promise<string[]> {
 }
 
 /** @returns The exit code. */
-async function main(args: string[]): Promise<number> {
-  let options;
-  try {
-    options = parseArgs({
-      args,
-      options: {
-        minutes: { type: "string", default: "60" },
-        help: { type: "boolean", short: "h", default: false },
-      },
-    }).values;
-  } catch (error) {
-    console.error((error as TypeError).message);
-    return 2;
-  }
-  if (options.help) {
-    console.log(help);
-    return 0;
-  }
+async function main(): Promise<number> {
+  const options = readOptions(help, {
+    minutes: { type: "string", default: "60" },
+  });
   const minutes = Number(options.minutes);
   if (!(minutes > 0 && minutes < Infinity)) {
     console.error(
@@ -271,4 +257,4 @@ async function main(args: string[]): Promise<number> {
   return faults.length === 0 ? 0 : 1;
 }
 
-Deno.exit(await main(Deno.args));
+Deno.exit(await main());

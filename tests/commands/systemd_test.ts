@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readConfig } from "../../lib/config.ts";
-import { run } from "../harness.ts";
+import { lacks, run } from "../harness.ts";
 
 async function printedUnit(): Promise<string> {
   const { code, stdout, stderr } = await run({ args: ["systemd"] });
@@ -58,19 +58,9 @@ Deno.test("systemd prints a unit that starts this executable with what it lets i
   await Deno.remove(dir, { recursive: true });
 });
 
-/** Whether systemd is there; CI must have it. */
-function hasSystemdAnalyze(): boolean {
-  try {
-    new Deno.Command("systemd-analyze", { args: ["--version"] }).outputSync();
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 Deno.test({
   name: "systemd prints a unit that systemd-analyze finds right and safe",
-  ignore: !hasSystemdAnalyze() && Deno.env.get("CI") === undefined,
+  ignore: lacks("systemd-analyze"),
   async fn() {
     const dir = await Deno.makeTempDir();
     const path = `${dir}/whatsapp-inbox.service`;
@@ -103,7 +93,7 @@ Deno.test({
 
 Deno.test({
   name: "systemd-analyze finds the README's units for backups right",
-  ignore: !hasSystemdAnalyze() && Deno.env.get("CI") === undefined,
+  ignore: lacks("systemd-analyze"),
   async fn() {
     const dir = await Deno.makeTempDir();
     const readme = await Deno.readTextFile("README.md");
