@@ -17,6 +17,12 @@ const termLength = 3;
 // deno-lint-ignore no-control-regex -- it is for them
 const untold = /[\0\x01\ufffd-\uffff]/;
 
+/**
+ * Messages with a few of a text's terms are found sooner than those with all of
+ * them in a row: each term's list is as long as the term is common.
+ */
+const maxCandidateTerms = 3;
+
 /** What is indexed of a message's text. */
 export const indexedText = sql`${foldedText} || char(1, 1)`;
 
@@ -29,6 +35,8 @@ export interface Search {
    * the index can't tell.
    */
   readonly hits?: Sql;
+  /** Gives those and some others, sooner: whether a text holds it is to be seen. */
+  readonly candidates?: Sql;
   /** Gives their `count` where it is kept. */
   readonly count?: Sql;
 }
@@ -37,11 +45,12 @@ export interface Search {
 export function searchFor(q: string): Search {
   const folded = fold(q);
   if (untold.test(folded)) return { folded };
-  if (Array.from(folded).length >= termLength) {
-    const phrase = `"${folded.replaceAll('"', '""')}"`;
+  const chars = Array.from(folded);
+  if (chars.length >= termLength) {
     return {
       folded,
-      hits: sql`SELECT rowid AS seq FROM search WHERE search MATCH ${phrase}`,
+      hits: matching(quoted(folded)),
+      candidates: matching(candidateTerms(chars).map(quoted).join(" AND ")),
     };
   }
   // No term that begins with it comes after this one.
@@ -52,4 +61,24 @@ export function searchFor(q: string): Search {
                WHERE term BETWEEN ${folded} AND ${last}`,
     count: sql`SELECT messages AS count FROM grams WHERE gram = ${folded}`,
   };
+}
+
+/** Terms from all over a text, its first and its last among them. */
+function candidateTerms(chars: readonly string[]): string[] {
+  const lastStart = chars.length - termLength;
+  const gaps = Math.min(maxCandidateTerms - 1, lastStart);
+  return Array.from({ length: gaps + 1 }, (_, index) => {
+    const start = Math.round(lastStart * index / Math.max(1, gaps));
+    return chars.slice(start, start + termLength).join("");
+  });
+}
+
+/** What gives the `seq` of the messages that an FTS5 query matches. */
+function matching(query: string): Sql {
+  return sql`SELECT rowid AS seq FROM search WHERE search MATCH ${query}`;
+}
+
+/** A string of FTS5's query language. */
+function quoted(text: string): string {
+  return `"${text.replaceAll('"', '""')}"`;
 }

@@ -11,7 +11,7 @@ import { TempDatabase } from "./temp_database.ts";
 import { listed, message } from "./test_store.ts";
 
 /** So few that larger results are read the other way in the same test. */
-const maxSortedHits = 8;
+const searchLimits = { maxSorted: 8, maxCandidates: 3 };
 /** So few that most passes take several steps. */
 const maxStepRows = 16;
 
@@ -87,7 +87,7 @@ class LivingDatabase implements Disposable {
     this.writer = new Writer(db);
     this.indexer = new Indexer(db);
     this.retention = new Retention(db, maxStepRows);
-    this.reader = new Reader(readOnly, maxSortedHits);
+    this.reader = new Reader(readOnly, searchLimits);
   }
 
   #close(): void {
@@ -145,14 +145,25 @@ const ts = fc.oneof(
 const characters = fc.constantFrom(
   ..."aAbBéÉσςΣİıßẞ%_'\"*\\ 😀\x01\ufffd\uffff\u{10ffff}",
 );
-const text = fc.string({ unit: characters, maxLength: 10 });
+/** Of so few characters that long parts of texts, and most of their terms, recur. */
+const fewCharacters = fc.constantFrom(..."abA");
+
+/** A text, or what is searched for. */
+function characterString(minLength: number, maxLength: number) {
+  return fc.oneof(
+    ...[characters, fewCharacters].map((unit) =>
+      fc.string({ unit, minLength, maxLength, size: "max" })
+    ),
+  );
+}
+
 const batch = fc.array(
   fc.record({
     message_id: fc.nat({ max: 300 }).map((n) => `m${n}`),
     from,
     type,
     ts,
-    text: fc.option(text),
+    text: fc.option(characterString(0, 12)),
   }),
   { maxLength: 60, size: "max" },
 );
@@ -169,7 +180,7 @@ const query = fc.record({
   from: sometimes(from),
   type: sometimes(sometimes(type)),
   since: sometimes(ts),
-  q: sometimes(fc.string({ unit: characters, minLength: 1, maxLength: 4 })),
+  q: sometimes(characterString(1, 8)),
   limit: fc.oneof(fc.integer({ min: 1, max: 5 }), fc.constant(100)),
   offset: fc.oneof(
     fc.constant(0),

@@ -35,8 +35,11 @@ function plansOf(db: DatabaseSync): Map<string, string> {
     type: [undefined, "text"],
     sinceMs: [undefined, firstMs + rows / 2],
   };
-  for (const maxSorted of [10, rows]) {
-    const reader = new Reader(explaining, maxSorted);
+  for (const maxRows of [10, rows]) {
+    const reader = new Reader(explaining, {
+      maxSorted: maxRows,
+      maxCandidates: maxRows,
+    });
     for (const from of filters.from) {
       for (const q of filters.q) {
         for (const type of filters.type) {
