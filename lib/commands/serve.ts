@@ -73,7 +73,12 @@ async function serve(
       log.write("ERROR", { message, reason, reason_detail: detail });
     }
   };
-  const store = new SqliteStore(config.databasePath, onState, config);
+  const onDeleted = (rows: number) =>
+    log.write("INFO", { message: "old rows deleted", rows });
+  const store = new SqliteStore(config.databasePath, onState, {
+    ...config,
+    onDeleted,
+  });
   for (const message of missingSecrets(config.secrets)) {
     log.write("ERROR", { message });
   }

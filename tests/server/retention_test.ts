@@ -127,6 +127,8 @@ Deno.test("RETENTION_DAYS deletes what arrived before, whatever its ts, and ever
   assert.equal((await server.get("/messages")).total, 301);
   while ((await server.get("/events")).total !== 1);
   await checkAnswers(server);
+  const { rows } = await server.logged("old rows deleted");
+  assert.equal(rows, 1500 + 1, "messages and the event");
   // What is gone is new when it comes again.
   assert.equal(await server.deliver(message({ message_id: "gone 7" })), 200);
   assert.equal(

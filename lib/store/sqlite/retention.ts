@@ -24,6 +24,13 @@ interface Candidate {
   readonly bytes: number;
 }
 
+/** What a step came to. */
+export interface DeletionStep {
+  readonly deletedRows: number;
+  /** Whether the pass goes on. */
+  readonly goesOn: boolean;
+}
+
 /** Where a pass begins: the table, and the row behind which it goes on. */
 const start = { table: "messages" as Table, seq: 0 };
 
@@ -87,12 +94,11 @@ export class Retention {
    * the last one begins a new pass.
    *
    * @param oldestMs Rows that arrived before this instant are deleted.
-   * @returns Whether the pass goes on.
    */
-  step(oldestMs: number, nowMs = Date.now()): boolean {
+  step(oldestMs: number, nowMs = Date.now()): DeletionStep {
     if (this.#pendingMerges.length > 0) {
       this.#merge();
-      return true;
+      return { deletedRows: 0, goesOn: true };
     }
     const { table, seq } = this.#place;
     const candidates = this.#candidates[table]
@@ -109,7 +115,7 @@ export class Retention {
     } else {
       this.#place = table === "messages" ? { table: "events", seq: 0 } : start;
     }
-    return this.#place !== start;
+    return { deletedRows: old.length, goesOn: this.#place !== start };
   }
 
   #deleteRows(table: Table, first: number, last: number): void {

@@ -84,12 +84,17 @@ export class SqliteStore implements Store {
    * @param onState Told whenever the store becomes usable (`null`), or unusable
    * for another reason than before.
    * @param options.retentionDays Rows that arrived longer ago are deleted.
+   * @param options.onDeleted Told how many they were, after a pass that found any.
    * @param options.minFreeDiskBytes With less free on the disk `ping()` rejects.
    */
   constructor(
     path: string,
     onState: (problem: StoreUnavailable | null) => void,
-    { retentionDays = Infinity, minFreeDiskBytes = 0 } = {},
+    {
+      retentionDays = Infinity,
+      minFreeDiskBytes = 0,
+      onDeleted = (_rows: number) => {},
+    } = {},
   ) {
     this.#path = path;
     this.#onState = onState;
@@ -98,6 +103,7 @@ export class SqliteStore implements Store {
       this.#searches,
       retentionDays,
       () => this.#committing,
+      onDeleted,
       (problem) => this.#onWriteFailed(problem),
     );
     this.#open();

@@ -52,6 +52,7 @@ export class Upkeep {
   /** Rows that arrived longer ago are deleted. */
   readonly #retentionMs: number;
   readonly #isCommitting: () => boolean;
+  readonly #onDeleted: (rows: number) => void;
   readonly #onFailure: (problem: StoreUnavailable) => void;
   /** There is one from `start()` to `stop()`. */
   #writer?: Connection;
@@ -61,6 +62,7 @@ export class Upkeep {
   /** How many rows of its own are not indexed, at most. */
   #unindexed = 0;
   #isDeleting = false;
+  #deletedInPass = 0;
   /** When the next step of deleting may begin, on the clock of `performance`. */
   #nextDeletionMs = 0;
   #isCheckpointing = false;
@@ -68,17 +70,20 @@ export class Upkeep {
 
   /**
    * @param retentionDays Rows that arrived longer ago are deleted.
+   * @param onDeleted Told after a pass how many rows it deleted, if any.
    * @param onFailure Told why a step failed, unless another process had the lock.
    */
   constructor(
     searches: SearchQueue,
     retentionDays: number,
     isCommitting: () => boolean,
+    onDeleted: (rows: number) => void,
     onFailure: (problem: StoreUnavailable) => void,
   ) {
     this.#searches = searches;
     this.#retentionMs = retentionDays * dayMs;
     this.#isCommitting = isCommitting;
+    this.#onDeleted = onDeleted;
     this.#onFailure = onFailure;
   }
 
@@ -130,18 +135,23 @@ export class Upkeep {
   async #deleteOld(): Promise<boolean> {
     if (!this.#isDeleting) return false;
     const startMs = performance.now();
-    const isDeleting = await this.#ask((writer) =>
+    const step = await this.#ask((writer) =>
       writer.call("deleteOld", Date.now() - this.#retentionMs)
     );
     const endMs = performance.now();
-    if (isDeleting === undefined) {
+    if (step === undefined) {
       this.#nextDeletionMs = endMs + deletionRetryMs;
       return false;
     }
-    this.#isDeleting = isDeleting;
+    this.#isDeleting = step.goesOn;
+    this.#deletedInPass += step.deletedRows;
+    if (!step.goesOn && this.#deletedInPass > 0) {
+      this.#onDeleted(this.#deletedInPass);
+      this.#deletedInPass = 0;
+    }
     this.#addToLog(logCharsPerStep);
     this.#nextDeletionMs = endMs + (endMs - startMs) * (1 / deletionShare - 1);
-    return isDeleting;
+    return step.goesOn;
   }
 
   /** @returns What the writer answers; nothing if there is none, or it fails. */

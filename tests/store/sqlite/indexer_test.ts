@@ -274,7 +274,7 @@ Deno.test("Reader answers like a plain scan, whatever was inserted, indexed, del
           ];
           let isOver = false;
           for (let n = 0; n < step.steps && !isOver; n++) {
-            isOver = !database.retention.step(oldestMs, nowMs);
+            isOver = !database.retention.step(oldestMs, nowMs).goesOn;
           }
           const left = new Set(database.ids());
           for (const id of Array.from(stored.keys())) {

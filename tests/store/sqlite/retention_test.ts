@@ -56,7 +56,7 @@ class AgedDatabase implements Disposable {
     const left: string[] = [];
     let goesOn = true;
     while (goesOn) {
-      goesOn = this.retention.step(oldestMs, nowMs);
+      ({ goesOn } = this.retention.step(oldestMs, nowMs));
       left.push(this.numbers("messages").join());
     }
     return left;
@@ -219,7 +219,9 @@ Deno.test("Retention.step() keeps file and index bounded while rows come and go"
     const receivedAt = new Date(arrivalMs(n)).toISOString();
     writer.insert([{ messages, events: [], receivedAt }]);
     while (indexer.index(1000).hasMore);
-    while (retention.step(arrivalMs(n - kept + perBatch), arrivalMs(n)));
+    while (
+      retention.step(arrivalMs(n - kept + perBatch), arrivalMs(n)).goesOn
+    );
   }
   const sizes = () => ({
     file: database.size("PRAGMA page_count"),
