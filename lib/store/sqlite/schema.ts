@@ -113,6 +113,10 @@ const migrations = [
    CREATE TRIGGER events_count_out AFTER DELETE ON events BEGIN
      UPDATE totals SET events = events - (OLD.seq <= counted_event_seq);
    END;`,
+
+  // Merging the parts of the index later costs ingest less, and searches little;
+  // what FTS5 calls a crisis would merge many of them at once.
+  `INSERT INTO search (search, rank) VALUES ('automerge', 16), ('crisismerge', 64);`,
 ];
 
 /** The version this program writes, as `PRAGMA user_version`. */

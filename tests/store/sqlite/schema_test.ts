@@ -129,6 +129,14 @@ Deno.test("migrate() gives the same schema when it starts from version 1 or from
   const other = fresh.open();
   migrate(other);
   assert.deepEqual(shapeOf(db), shapeOf(other));
+  for (const migrated of [db, other]) {
+    assert.deepEqual(
+      migrated.prepare(
+        "SELECT k, v FROM search_config WHERE k LIKE '%merge' ORDER BY k",
+      ).all().map((row) => ({ ...row })),
+      [{ k: "automerge", v: 16 }, { k: "crisismerge", v: 64 }],
+    );
+  }
 });
 
 Deno.test("migrate() changes nothing when the schema is applied already", () => {
