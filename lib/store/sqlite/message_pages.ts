@@ -103,32 +103,22 @@ export class MessagePages {
     const scan = sql`SELECT seq, ts_ms, message_id FROM messages
                       ${where(...others, holds)}`;
     const candidates = this.#fewCandidates(search);
+    let matching: Sql;
+    let total: number;
     if (
       candidates === undefined && search?.hits !== undefined &&
       (from ?? sinceMs ?? type) === undefined
     ) {
-      const total = this.#hitCount(search) + this.#queries.count(newOnes);
-      const matching = this.#isDense(total, limit, offset)
+      total = this.#hitCount(search) + this.#queries.count(newOnes);
+      matching = this.#isDense(total, limit, offset)
         ? scan
         : among(search.hits);
-      return this.#queries.page<Message>(
-        messageList,
-        matching,
-        total,
-        limit,
-        offset,
-      );
+    } else {
+      const few = candidates ?? this.#fewHits(search) ?? this.#fewFrom(from);
+      matching = few === undefined ? scan : among(few);
+      total = this.#queries.count(matching);
     }
-    const few = candidates ?? this.#fewHits(search) ?? this.#fewFrom(from);
-    const matching = few === undefined ? scan : among(few);
-    const total = this.#queries.count(matching);
-    return this.#queries.page<Message>(
-      messageList,
-      matching,
-      total,
-      limit,
-      offset,
-    );
+    return this.#queries.page(messageList, matching, total, limit, offset);
   }
 
   /**
