@@ -190,7 +190,8 @@ export class MessagePages {
     );
     const indexedCount = sinceMs === undefined
       ? sql`SELECT count FROM senders WHERE from_msisdn = ${from}`
-      : sql`SELECT count(*) FROM (${ofHours(first, last)})`;
+      : sql`SELECT coalesce(sum(doc), 0) FROM sender_hour_counts
+             WHERE term BETWEEN ${first} AND ${last}`;
     const total = this.#queries.number(indexedCount) - early +
       this.#queries.number(
         sql`SELECT count(*) FROM ${newMessages}

@@ -24,7 +24,8 @@ import { transaction } from "./transaction.ts";
  * - `totals` (one row), `senders` and `periods` (minutes and days in UTC) are
  *   figures that are read instead of counted; the EventCounter keeps that of the
  *   events, up to `totals.counted_event_seq`.
- * - `sender_hours` lists the messages of each sender in each hour, under one term.
+ * - `sender_hours` lists the messages of each sender in each hour, under one term;
+ *   `sender_hour_terms` gives them, `sender_hour_counts` how many they are.
  * - `search` finds the messages whose folded text holds given characters,
  *   `search_terms` lists its terms, the three characters from each position on,
  *   and `grams` counts the messages that hold one or two characters.
@@ -116,7 +117,8 @@ const migrations = [
 
   // Merging the parts of the index later costs ingest less, and searches little;
   // what FTS5 calls a crisis would merge many of them at once.
-  `INSERT INTO search (search, rank) VALUES ('automerge', 16), ('crisismerge', 64);`,
+  `INSERT INTO search (search, rank) VALUES ('automerge', 16), ('crisismerge', 64);
+   CREATE VIRTUAL TABLE sender_hour_counts USING fts5vocab(sender_hours, row);`,
 ];
 
 /** The version this program writes, as `PRAGMA user_version`. */
