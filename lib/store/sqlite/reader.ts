@@ -42,7 +42,7 @@ export class Reader {
   readonly #queries: Queries;
   readonly #messagePages: MessagePages;
 
-  /** @param limits See {@linkcode MessagePages}. */
+  /** @param limits Each that is absent has the value that the service uses. */
   constructor(db: DatabaseSync, limits?: Partial<SearchLimits>) {
     this.#db = db;
     this.#queries = new Queries(db);
