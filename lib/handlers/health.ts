@@ -6,7 +6,7 @@
 
 import { missingSecrets } from "../providers/providers.ts";
 import { StoreUnavailable } from "../store/store.ts";
-import { errorResponse, type Handler, type Service } from "./handler.ts";
+import { type Handler, type Service, unavailableResponse } from "./handler.ts";
 
 /** The process runs. */
 export const getLive: Handler = () => Response.json({ status: "live" });
@@ -16,7 +16,7 @@ export const getReady: Handler = async ({ logFields }, service) => {
   const problems = await findProblems(service);
   if (problems.length === 0) return Response.json({ status: "ready" });
   logFields.reason = problems.join("; ");
-  return errorResponse(503, `not ready: ${logFields.reason}`);
+  return unavailableResponse(`not ready: ${logFields.reason}`);
 };
 
 /** Why the service isn't ready; nothing if it is. */

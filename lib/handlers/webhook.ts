@@ -77,7 +77,7 @@ async function receive(
   }
   const { messages, events } = parsed.delivery;
   const rows = messages.length + events.length;
-  if (rows === 1) logFields.message_id = messages[0]?.message_id;
+  if (messages.length === 1) logFields.message_id = messages[0].message_id;
   const { newMessages, newEvents } = await store.insert(parsed.delivery);
   const counts = [
     ["message", "created", newMessages],

@@ -11,6 +11,7 @@ import {
 async function notReady(server: TestServer): Promise<string> {
   const response = await server.fetch("/health/ready");
   assert.equal(response.status, 503);
+  assert.equal(response.headers.get("retry-after"), "1");
   const { detail } = await response.json();
   assert(!detail.includes(server.dir), "no path leaves the server");
   return detail;

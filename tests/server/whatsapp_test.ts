@@ -213,6 +213,28 @@ Deno.test("POST /webhook/whatsapp adds the new message of a batch whose other on
   assert.deepEqual([lines[1].new, lines[1].repeats], [1, 1]);
 });
 
+Deno.test("the log names a delivery's message if it holds just one, whatever else it holds", async () => {
+  await using server = await TestServer.start();
+  const statuses = [{ id: "z", status: "sent", timestamp: "1736935200" }];
+  const values = [
+    { messages: [textMessage("a")], statuses },
+    { messages: [textMessage("b"), textMessage("c")] },
+    { statuses },
+  ];
+  for (const value of values) {
+    const { status } = await server.postWhatsapp(whatsappBody(value));
+    assert.equal(status, 200);
+  }
+  const lines = await server.loggedTimes(
+    values.length,
+    ({ path }) => path === "/webhook/whatsapp",
+  );
+  assert.deepEqual(
+    lines.map(({ message_id }) => message_id),
+    ["a", undefined, undefined],
+  );
+});
+
 Deno.test("POST /webhook/whatsapp takes 1,000 messages in 3 MB, and no byte more", async () => {
   await using server = await TestServer.start();
   const maxBytes = 3 << 20;
