@@ -52,6 +52,11 @@ const envelope = {
  * million rows in one transaction would hold up everybody else.
  */
 const maxRows = 20_000;
+/**
+ * What messages share is stored with each of them: names longer than any of Meta's
+ * are cut to so many UTF-16 units, longer ids or numbers stand for nobody.
+ */
+const maxSharedLength = 512;
 /** What an event is called when nothing in the delivery names it. */
 const unknownKind = "unknown";
 const nowhere: Place = {
@@ -251,9 +256,17 @@ function toMessage(
     ts: toTs(unixSeconds(get(element, "timestamp")) ?? receivedMs),
     text: readableText(type, get(element, type)),
     type,
-    contact_name: storable(get(contact, "profile", "name")) ?? null,
+    contact_name: contactName(contact),
     payload: json,
   };
+}
+
+/** What somebody calls himself, or `null`. */
+function contactName(contact: unknown): string | null {
+  const name = get(contact, "profile", "name");
+  return typeof name === "string"
+    ? storable(name.slice(0, maxSharedLength))!
+    : null;
 }
 
 /** What a person would read in a message, or `null`. */
@@ -303,7 +316,8 @@ function storable(value: unknown): string | undefined {
 
 /** A string that stands for somebody, unchanged. */
 function identity(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" && isStorable(value)
+  return typeof value === "string" && value !== "" &&
+      value.length <= maxSharedLength && isStorable(value)
     ? value
     : undefined;
 }

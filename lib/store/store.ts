@@ -32,6 +32,7 @@ const explanations = {
   corrupt: "the database file is corrupt or no database",
   replaced: "the database file was deleted or replaced",
   newer_schema: "the database was written by a newer version of this program",
+  too_large: "this is more than can be handed to or by the database at once",
   worker_crashed: "the database worker crashed",
   no_answer: "the database does not answer",
   other: "the database failed",

@@ -288,6 +288,17 @@ Deno.test("whatsapp.parse() gives the business-scoped id when there is no number
   }
 });
 
+Deno.test("whatsapp.parse() gives each message no more than 512 characters of what they share", () => {
+  const long = "1".repeat(513);
+  const value = valueOf({ from: undefined }, {
+    metadata: { display_phone_number: long },
+    contacts: [{ profile: { name: `${"n".repeat(511)}😀` }, wa_id: long }],
+  });
+  const { from, to, contact_name } = onlyMessage(bodyOf(value));
+  assert.deepEqual([from, to], ["", ""]);
+  assert.equal(contact_name, `${"n".repeat(511)}\ufffd`);
+});
+
 Deno.test("whatsapp.parse() gives what a person would read as the text", () => {
   const long = "😀".repeat(5000);
   const texts: [type: unknown, content: unknown, text: string | null][] = [

@@ -5,6 +5,7 @@
  */
 
 import { StoreUnavailable } from "../store.ts";
+import { asUnavailable } from "./errors.ts";
 import type { Call, Operations, Reply } from "./worker.ts";
 import { workerUrl } from "./worker_url.ts";
 
@@ -66,8 +67,8 @@ export class Connection {
   /**
    * Has the worker do one of its operations; they are done in the order asked.
    *
-   * @throws {StoreUnavailable} If the operation fails, the worker goes away, or
-   * too many wait for it.
+   * @throws {StoreUnavailable} If the operation fails, the worker goes away, too
+   * many wait for it, or what would cross is too long for a string.
    */
   call<Name extends keyof Operations>(
     name: Name,
@@ -76,14 +77,18 @@ export class Connection {
     if (this.#waiting.size >= maxWaitingCalls) {
       return Promise.reject(new StoreUnavailable("busy"));
     }
-    if (this.#waiting.size === 0) this.#secondsSinceReply = 0;
     const id = ++this.#lastId;
+    let call: string;
+    try {
+      call = JSON.stringify({ id, name, args } satisfies Call);
+    } catch (error) {
+      return Promise.reject(asUnavailable(error as Error));
+    }
+    if (this.#waiting.size === 0) this.#secondsSinceReply = 0;
     const result = new Promise<unknown>((resolve, reject) =>
       this.#waiting.set(id, { name, resolve, reject })
     );
-    this.#worker.postMessage(
-      JSON.stringify({ id, name, args } satisfies Call),
-    );
+    this.#worker.postMessage(call);
     return result as Promise<ReturnType<Operations[Name]>>;
   }
 

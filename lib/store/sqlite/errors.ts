@@ -17,6 +17,8 @@ const reasonsByMessage: readonly [pattern: RegExp, UnavailableReason][] = [
   [/unable to open/, "cannot_open"],
   [/readonly database/, "read_only"],
   [/malformed|is not a database/, "corrupt"],
+  // V8's words: 2^29 characters are too many for a string.
+  [/Invalid string length/, "too_large"],
 ];
 
 /** Why an operation of SQLite failed. */

@@ -208,13 +208,14 @@ export type Reply =
 
 self.onmessage = ({ data }: MessageEvent<string>) => {
   const { id, name, args }: Call = JSON.parse(data);
-  let reply: Reply;
+  let reply: string;
   try {
     const operation = operations[name] as (...args: unknown[]) => unknown;
-    reply = { id, value: operation(...args) };
+    const value = operation(...args);
+    reply = JSON.stringify({ id, value } satisfies Reply);
   } catch (error) {
     const { reason, detail } = asUnavailable(error as Error);
-    reply = { id, reason, detail };
+    reply = JSON.stringify({ id, reason, detail } satisfies Reply);
   }
-  self.postMessage(JSON.stringify(reply));
+  self.postMessage(reply);
 };
