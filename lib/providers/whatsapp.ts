@@ -85,7 +85,7 @@ class DeliveryReader {
     const body = membersOf(json);
     const entries = elementsOf(body?.get("entry")) ?? [];
     for (const entry of entries) {
-      if (this.count > maxRows) return;
+      if (this.#isFull) return;
       this.#readEntry(entry);
     }
     if (body !== undefined && entries.length > 0) {
@@ -105,7 +105,10 @@ class DeliveryReader {
       entryMs: unixSeconds(parseMember(entry, "time")),
       field: unknownKind,
     };
-    for (const change of changes) this.#readChange(change, place);
+    for (const change of changes) {
+      if (this.#isFull) return;
+      this.#readChange(change, place);
+    }
     this.#readOthers(entry, envelope.entry, place);
   }
 
@@ -138,6 +141,7 @@ class DeliveryReader {
     };
     for (const list of messageLists) {
       for (const element of elementsOf(value.get(list)) ?? []) {
+        if (this.#isFull) return;
         const message = toMessage(
           element,
           list === "message_echoes",
@@ -149,6 +153,7 @@ class DeliveryReader {
       }
     }
     for (const element of elementsOf(value.get("statuses")) ?? []) {
+      if (this.#isFull) return;
       this.#addStatus(element, place);
     }
     const lists = elementLists.filter((list) =>
@@ -166,6 +171,7 @@ class DeliveryReader {
     for (const [key, json] of members) {
       if (known.includes(key)) continue;
       for (const element of elementsOf(json) ?? [json]) {
+        if (this.#isFull) return;
         this.addEvent(nameOf(key), element, place);
       }
     }
@@ -211,6 +217,11 @@ class DeliveryReader {
       ts: toTs(happened ?? this.#receivedMs),
       payload: json,
     });
+  }
+
+  /** Whether there is too much already; then nothing of it is kept. */
+  get #isFull(): boolean {
+    return this.count > maxRows;
   }
 
   get count(): number {
