@@ -143,12 +143,12 @@ export class MessagePages {
       : undefined;
   }
 
-  /** What gives the `seq` of all hits of a search, if they are few. */
+  /** What gives the `seq` of all hits of a search, or may be hits, if they are few. */
   #fewHits(search: Search | undefined): Sql | undefined {
-    if (search?.hits === undefined) return undefined;
-    return this.#hitCount(search, this.#maxSorted + 1) <= this.#maxSorted
-      ? search.hits
-      : undefined;
+    const hits = search?.hits ?? search?.candidates;
+    if (hits === undefined) return undefined;
+    const most = this.#maxSorted + 1;
+    return this.#hitCount({ ...search!, hits }, most) < most ? hits : undefined;
   }
 
   /** What gives the `seq` of a sender's indexed messages, if they are few. */

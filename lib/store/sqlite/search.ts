@@ -23,6 +23,12 @@ const untold = /[\0\x01\ufffd-\uffff]/;
  */
 const maxCandidateTerms = 3;
 
+/**
+ * A longer text is no phrase: FTS5 compares each of its terms with each place in a
+ * message that has it, which takes seconds for a few thousand letters in a row.
+ */
+const maxPhraseLength = 32;
+
 /** What is indexed of a message's text. */
 export const indexedText = sql`${foldedText} || char(1, 1)`;
 
@@ -32,7 +38,7 @@ export interface Search {
   readonly folded: string;
   /**
    * Gives the `seq` of every indexed message whose text holds it; `undefined` if
-   * the index can't tell.
+   * the index can't tell, or not soon.
    */
   readonly hits?: Sql;
   /** Gives those and some others, sooner: whether a text holds it is to be seen. */
@@ -49,7 +55,9 @@ export function searchFor(q: string): Search {
   if (chars.length >= termLength) {
     return {
       folded,
-      hits: matching(quoted(folded)),
+      hits: chars.length <= maxPhraseLength
+        ? matching(quoted(folded))
+        : undefined,
       candidates: matching(candidateTerms(chars).map(quoted).join(" AND ")),
     };
   }

@@ -320,6 +320,36 @@ Deno.test("Reader.listMessages() finds a text when q stands in it, every charact
   }
 });
 
+Deno.test("Reader.listMessages() finds a text of thousands of letters soon, whichever way it looks", () => {
+  const texts = Array.from(
+    { length: 200 },
+    (_, n) => "a".repeat(4000 - n) + (n % 2 === 0 ? "b" : "c"),
+  );
+  using temp = new TempDatabase();
+  const db = temp.open();
+  migrate(db);
+  new Writer(db).insert(
+    singly(texts.map((text, n) => message({ message_id: `${n}`, text }))),
+  );
+  const indexer = new Indexer(db);
+  while (indexer.index(texts.length).hasMore);
+  const ways = [{}, { maxCandidates: 1 }, { maxCandidates: 1, maxSorted: 1 }];
+  for (const limits of ways) {
+    const reader = new Reader(db, limits);
+    for (const length of [31, 32, 33, 3000, 3900, 4000]) {
+      const q = `${"A".repeat(length)}b`;
+      const startMs = performance.now();
+      const { total, data } = reader.listMessages({ q }, 100, 0);
+      const tookMs = performance.now() - startMs;
+      const holding = texts.filter((text) => text.includes(q.toLowerCase()));
+      assert.equal(total, holding.length);
+      assert.equal(data.length, holding.length);
+      // As a phrase the longer ones take seconds.
+      assert(tookMs < 1000, `${length} letters took ${tookMs} ms`);
+    }
+  }
+});
+
 Deno.test("Reader.listMessages() gives what has the type when type is set", () => {
   using store = new TestStore([
     message({ message_id: "a", type: "image", text: "hi" }),
