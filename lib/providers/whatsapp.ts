@@ -267,17 +267,10 @@ function toMessage(
     ts: toTs(unixSeconds(get(element, "timestamp")) ?? receivedMs),
     text: readableText(type, get(element, type)),
     type,
-    contact_name: contactName(contact),
+    contact_name: storable(get(contact, "profile", "name"), maxSharedLength) ??
+      null,
     payload: json,
   };
-}
-
-/** What somebody calls himself, or `null`. */
-function contactName(contact: unknown): string | null {
-  const name = get(contact, "profile", "name");
-  return typeof name === "string"
-    ? storable(name.slice(0, maxSharedLength))!
-    : null;
 }
 
 /** What a person would read in a message, or `null`. */
@@ -294,7 +287,8 @@ function readableText(type: string, content: unknown): string | null {
       return storable(get(content, "emoji")) ?? null;
     case "location": {
       const parts = [get(content, "name"), get(content, "address")];
-      return parts.map(storable).filter(Boolean).join(", ") || null;
+      return parts.map((part) => storable(part)).filter(Boolean).join(", ") ||
+        null;
     }
     default:
       return storable(get(content, "caption")) ?? null;
@@ -319,10 +313,13 @@ function parseMember(
   return json === undefined ? undefined : JSON.parse(json);
 }
 
-/** A string; what SQLite or UTF-8 can't hold is replaced by U+FFFD. */
-function storable(value: unknown): string | undefined {
+/**
+ * A string, cut to so many UTF-16 units; what SQLite or UTF-8 can't hold is replaced
+ * by U+FFFD.
+ */
+function storable(value: unknown, maxLength = Infinity): string | undefined {
   if (typeof value !== "string") return undefined;
-  return value.toWellFormed().replaceAll("\0", "\ufffd");
+  return value.slice(0, maxLength).toWellFormed().replaceAll("\0", "\ufffd");
 }
 
 /** A string that stands for somebody, unchanged. */

@@ -109,7 +109,8 @@ export class MessagePages {
       candidates === undefined && search?.hits !== undefined &&
       (from ?? sinceMs ?? type) === undefined
     ) {
-      total = this.#hitCount(search) + this.#queries.count(newOnes);
+      total = this.#hitCount(search.hits, search.count) +
+        this.#queries.count(newOnes);
       matching = this.#isDense(total, limit, offset)
         ? scan
         : among(search.hits);
@@ -143,12 +144,12 @@ export class MessagePages {
       : undefined;
   }
 
-  /** What gives the `seq` of all hits of a search, or may be hits, if they are few. */
+  /** What gives the `seq` of all that a search hits, or may hit, if they are few. */
   #fewHits(search: Search | undefined): Sql | undefined {
     const hits = search?.hits ?? search?.candidates;
     if (hits === undefined) return undefined;
-    const most = this.#maxSorted + 1;
-    return this.#hitCount({ ...search!, hits }, most) < most ? hits : undefined;
+    const count = this.#hitCount(hits, search?.count, this.#maxSorted + 1);
+    return count <= this.#maxSorted ? hits : undefined;
   }
 
   /** What gives the `seq` of a sender's indexed messages, if they are few. */
@@ -161,9 +162,13 @@ export class MessagePages {
   }
 
   /** How many hits there are; if they have to be counted, up to `max` of them. */
-  #hitCount({ hits, count }: Search, max = Number.MAX_SAFE_INTEGER): number {
+  #hitCount(
+    hits: Sql,
+    count: Sql | undefined,
+    max = Number.MAX_SAFE_INTEGER,
+  ): number {
     return this.#queries.number(
-      count ?? sql`SELECT count(*) FROM (${hits!} LIMIT ${max})`,
+      count ?? sql`SELECT count(*) FROM (${hits} LIMIT ${max})`,
     );
   }
 

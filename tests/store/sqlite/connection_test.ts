@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import type { Delivery } from "../../../lib/message.ts";
 import { StoreUnavailable } from "../../../lib/store/store.ts";
 import { Connection } from "../../../lib/store/sqlite/connection.ts";
-import { openToWrite } from "../../../lib/store/sqlite/open.ts";
+import { migrate } from "../../../lib/store/sqlite/schema.ts";
 import { Writer } from "../../../lib/store/sqlite/writer.ts";
+import { TempDatabase } from "./temp_database.ts";
 
 /** Seventy of these are more than a string can be. */
 const payload = "x".repeat(8 << 20);
@@ -20,15 +21,14 @@ const delivery: Delivery = {
 };
 
 Deno.test("Connection refuses what is too long to cross, either way, and lives on", async () => {
-  const dir = await Deno.makeTempDir();
-  const path = `${dir}/app.db`;
-  const db = openToWrite(path);
+  using temp = new TempDatabase();
+  const db = temp.open();
+  migrate(db);
   new Writer(db).insert([delivery]);
-  db.close();
   const crashes: StoreUnavailable[] = [];
   const connection = new Connection((error) => crashes.push(error));
   try {
-    await connection.call("open", path, "writer");
+    await connection.call("open", temp.path, "writer");
     const tooLarge = { reason: "too_large" };
     await assert.rejects(connection.call("insert", [delivery]), tooLarge);
     await assert.rejects(connection.call("listEvents", {}, 100, 0), tooLarge);
@@ -37,6 +37,5 @@ Deno.test("Connection refuses what is too long to cross, either way, and lives o
     assert.deepEqual(crashes, []);
   } finally {
     connection.terminate(new StoreUnavailable("closing"));
-    await Deno.remove(dir, { recursive: true });
   }
 });
